@@ -1,0 +1,1 @@
+//! Measurements of annulus and its rivals against the physical limits of the same run.

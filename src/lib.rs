@@ -1,0 +1,1 @@
+//! Lock-free ring buffers in shared memory.
