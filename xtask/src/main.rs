@@ -1,3 +1,38 @@
 //! `cargo xtask`: everything that is done to this repository by a command.
 
-fn main() {}
+mod cargo;
+mod loom;
+mod process;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything that is done to this repository by a command.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Explore the models of loom-tests with the patched loom.
+    Loom(loom::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = process::kill_children_when_interrupted().and_then(|()| match cli.command {
+        Command::Loom(options) => loom::main(&options),
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
