@@ -1,1 +1,58 @@
-//! Lock-free ring buffers in shared memory.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+//! Lock-free ring buffers in shared memory: separate processes move data to each other
+//! at the speed of the cache.
+//!
+//! ```
+//! use annulus::spsc::Ring;
+//!
+//! let ring = Ring::<u64>::options().capacity(1024).create_memfd("ticks")?;
+//! let (mut sender, mut receiver) = (ring.sender()?, ring.receiver()?);
+//! sender.send(42)?;
+//! assert_eq!(receiver.recv()?, 42);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`spsc`] has the ring of one sender and one receiver. Rings live on the heap (between
+//! threads), in named POSIX shared memory, in a file or in a memfd: see [`Options`].
+//! What is promised when peers die or lie stands in docs/guarantees.md.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "annulus needs Linux: its liveness, sealing and publication rest on Linux system calls"
+);
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!("annulus needs 64-bit atomics: every shared word is one");
+#[cfg(not(target_endian = "little"))]
+compile_error!("annulus needs a little-endian target: its shared words are little-endian");
+
+mod atomic;
+mod copy;
+mod endpoint;
+mod error;
+mod gate;
+mod layout;
+mod message;
+mod observer;
+mod options;
+mod seat;
+mod segment;
+mod slots;
+pub mod spsc;
+// Models map nothing: heap rings alone.
+#[cfg_attr(loom, allow(dead_code, unused_imports))]
+mod sys;
+
+#[cfg(feature = "test-hooks")]
+#[doc(hidden)]
+pub mod hooks;
+
+pub use error::{
+    Corrupt, Error, Fault, Field, Found, RecvError, SendError, SendManyError, TryRecvError,
+    TrySendError,
+};
+pub use layout::Kind;
+pub use message::Message;
+pub use observer::{Observer, SeatView};
+pub use options::{Options, RingKind};
+pub use seat::SeatState;
+pub use segment::{Segment, unlink};

@@ -1,0 +1,107 @@
+//! Named edges: every ordering in the crate, with its partner.
+//!
+//! An edge is a constant. With `test-hooks` it also carries its name, so that one
+//! build can weaken any single edge at run time (`hooks::weaken`) and the ordering
+//! campaign needs no rebuild; without, it is the plain ordering and folds away.
+
+use core::sync::atomic::Ordering;
+
+/// An ordering and, in test builds, the name of the edge that it is one side of.
+#[derive(Clone, Copy)]
+pub(crate) struct Edge {
+    ordering: Ordering,
+    #[cfg(feature = "test-hooks")]
+    name: &'static str,
+}
+
+impl Edge {
+    #[cfg_attr(not(feature = "test-hooks"), expect(unused_variables))]
+    const fn new(ordering: Ordering, name: &'static str) -> Self {
+        Self {
+            ordering,
+            #[cfg(feature = "test-hooks")]
+            name,
+        }
+    }
+
+    /// The ordering to use now: the edge's own, unless a test has weakened it.
+    #[inline(always)]
+    pub(super) fn ordering(self) -> Ordering {
+        #[cfg(feature = "test-hooks")]
+        if super::hooks::is_weakened(self.name) {
+            return Ordering::Relaxed;
+        }
+        self.ordering
+    }
+
+    #[cfg(feature = "test-hooks")]
+    pub(super) fn name(self) -> &'static str {
+        self.name
+    }
+}
+
+macro_rules! edges {
+    ($($(#[$doc:meta])* $room:ident { $($(#[$line:meta])* $name:ident = $ordering:ident;)* })*) => {
+        $($(#[$doc])* pub(crate) mod $room {
+            use super::{Edge, Ordering};
+            $($(#[$line])*
+            pub(crate) const $name: Edge = Edge::new(
+                Ordering::$ordering,
+                concat!(stringify!($room), "::", stringify!($name)),
+            );)*
+        })*
+
+        /// The name of every edge that orders something, for the ordering campaign.
+        #[cfg(feature = "test-hooks")]
+        pub(super) const NAMES: &[&str] = &[
+            $($(concat!(stringify!($room), "::", stringify!($name)),)*)*
+        ];
+    };
+}
+
+edges! {
+    /// FORMAT: whoever sees the magic sees the whole header and all first stamps.
+    format {
+        /// The creator's store of the magic, last. Pairs with [`ACQUIRE`].
+        RELEASE = Release;
+        /// An opener's load of the magic, first. Pairs with [`RELEASE`].
+        ACQUIRE = Acquire;
+    }
+
+    /// SEAT: whoever sees how a seat was left sees all that its occupant did.
+    seat {
+        /// The occupant's store when it takes or leaves, a recoverer's when it ends
+        /// a dead one's stay. Pairs with [`ACQUIRE`].
+        RELEASE = Release;
+        /// A peer's or successor's load. Pairs with [`RELEASE`].
+        ACQUIRE = Acquire;
+    }
+
+    /// PUBLISH: whoever sees the stamp of a position sees its message.
+    publish {
+        /// The sender's store of the stamp. Pairs with [`ACQUIRE`].
+        RELEASE = Release;
+        /// The receiver's load of the stamp. Pairs with [`RELEASE`].
+        ACQUIRE = Acquire;
+    }
+
+    /// RETIRE: whoever sees a position retired knows that its reads are over.
+    retire {
+        /// The receiver's store of the head. Pairs with [`ACQUIRE`].
+        RELEASE = Release;
+        /// The sender's load of the head. Pairs with [`RELEASE`].
+        ACQUIRE = Acquire;
+    }
+
+    /// Accesses that order nothing, each with its reason.
+    relaxed {
+        /// This word has one writer and it is the caller.
+        SOLE_WRITER = Relaxed;
+        /// Nothing depends on the value: a stale one costs time alone.
+        HINT = Relaxed;
+        /// The value is checked afterwards in a way that orders.
+        VALIDATED = Relaxed;
+        /// A fence, lock or edge beside the access, named there, orders it.
+        FENCED = Relaxed;
+    }
+}

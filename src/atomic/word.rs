@@ -1,0 +1,107 @@
+//! One shared word: a fixed-width atomic that tests can watch, cut short or lie about.
+
+#[cfg(not(loom))]
+use core::sync::atomic::AtomicU64;
+#[cfg(loom)]
+use loom::sync::atomic::AtomicU64;
+
+use super::edge::Edge;
+#[cfg(feature = "test-hooks")]
+use super::hooks::{self, Op};
+
+/// A `u64` that several processes read and write.
+///
+/// In shared memory it is eight little-endian bytes at an address divisible by eight.
+#[cfg_attr(not(loom), repr(transparent))]
+pub(crate) struct Word(AtomicU64);
+
+impl Word {
+    /// A word with a first value. In mapped memory words are found, not made.
+    pub(crate) fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    /// Reads the word. Read once, keep the value: a peer may change it at any time.
+    #[inline(always)]
+    pub(crate) fn load(&self, edge: Edge) -> u64 {
+        #[cfg(feature = "test-hooks")]
+        if !hooks::enter() {
+            return 0;
+        }
+        let value = self.0.load(edge.ordering());
+        #[cfg(feature = "test-hooks")]
+        let value = hooks::loaded(edge.name(), self.address(), value);
+        value
+    }
+
+    /// Writes the word.
+    #[inline(always)]
+    pub(crate) fn store(&self, value: u64, edge: Edge) {
+        #[cfg(feature = "test-hooks")]
+        if !hooks::enter() {
+            return;
+        }
+        self.0.store(value, edge.ordering());
+        #[cfg(feature = "test-hooks")]
+        hooks::record(Op::Store, edge.name(), self.address(), value);
+    }
+
+    /// Writes `new` if the word holds `current`; gives what it held.
+    #[inline(always)]
+    pub(crate) fn compare_exchange(
+        &self,
+        current: u64,
+        new: u64,
+        success: Edge,
+        failure: Edge,
+    ) -> Result<u64, u64> {
+        #[cfg(feature = "test-hooks")]
+        if !hooks::enter() {
+            return Err(!current);
+        }
+        let outcome = self.0.compare_exchange(current, new, success.ordering(), failure.ordering());
+        #[cfg(feature = "test-hooks")]
+        hooks::record(Op::Exchange, success.name(), self.address(), new);
+        outcome
+    }
+
+    /// What the kernel does when a process ends: a store that no crash switch stops.
+    #[cfg_attr(not(any(loom, feature = "test-hooks")), inline(always))]
+    pub(crate) fn kernel_store(&self, value: u64, edge: Edge) {
+        self.0.store(value, edge.ordering());
+    }
+
+    /// A copy's relaxed store of eight message bytes, hooked once per copy by its caller.
+    #[inline(always)]
+    pub(crate) fn store_bytes(&self, value: u64) {
+        self.0.store(value, core::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// A copy's relaxed load of eight message bytes, hooked once per copy by its caller.
+    #[inline(always)]
+    pub(crate) fn load_bytes(&self) -> u64 {
+        self.0.load(core::sync::atomic::Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "test-hooks")]
+    fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+}
+
+/// One pause between two polls; under loom, a chance for the others to run.
+#[inline(always)]
+pub(crate) fn pause() {
+    #[cfg(not(loom))]
+    core::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// Gives the processor to whoever else can run.
+pub(crate) fn yield_now() {
+    #[cfg(not(loom))]
+    std::thread::yield_now();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}

@@ -1,0 +1,46 @@
+//! The test hooks of the facade and the constants of the format, for annulus's own
+//! tests. Not part of the public interface.
+
+pub use crate::atomic::hooks::{
+    Access, Liar, Op, budget, count, edges, kill_before, lie, trace, weaken,
+};
+#[cfg(loom)]
+pub use crate::atomic::{Payload, set_payload};
+
+/// Header words: byte offset and name.
+pub const HEADER: &[(usize, &str)] = crate::layout::header::TABLE;
+
+/// Constants of the format, by name.
+pub const FORMAT: &[(&str, u64)] = &[
+    ("magic", crate::layout::MAGIC),
+    ("version", crate::layout::VERSION),
+    ("line", crate::layout::LINE as u64),
+    ("position limit", crate::layout::POSITION_LIMIT),
+    ("largest capacity", crate::layout::CAPACITY_MAX),
+    ("largest message", crate::layout::MESSAGE_MAX),
+    ("largest alignment", crate::layout::ALIGN_MAX),
+    ("largest segment", crate::layout::SEGMENT_MAX),
+    ("spsc", crate::layout::Kind::Spsc as u64),
+    ("sender seat", crate::layout::seat_line(crate::layout::spsc::SENDER) as u64),
+    ("receiver seat", crate::layout::seat_line(crate::layout::spsc::RECEIVER) as u64),
+    ("seat state", crate::layout::seat::STATE as u64),
+    ("seat pid", crate::layout::seat::PID as u64),
+    ("seat claim", crate::layout::seat::CLAIM as u64),
+    ("head", crate::layout::spsc::HEAD as u64),
+    ("not empty", crate::layout::spsc::NOT_EMPTY as u64),
+    ("not full", crate::layout::spsc::NOT_FULL as u64),
+    ("slots", crate::layout::slots_at(crate::layout::Kind::Spsc) as u64),
+];
+
+/// Bytes from one slot to the next, and from a slot to its message.
+pub fn slot_shape(size: usize, align: usize) -> (usize, usize) {
+    let shape = crate::layout::SlotShape::new(size, align);
+    (shape.stride, shape.message_at)
+}
+
+/// The header's checksum over its words from version to creation id, in order.
+pub fn checksum(words: &[u64]) -> u64 {
+    words.iter().fold(crate::layout::FNV_OFFSET, |hash, word| {
+        crate::layout::fnv1a(hash, &word.to_le_bytes())
+    })
+}

@@ -1,0 +1,217 @@
+//! The wire format of version 1: where every shared word lies and what it may say.
+//!
+//! ```text
+//!   0      header: facts that never change, magic written last
+//!   128    seat line 0, 1, ..: state, pid, claim
+//!          control lines: one writer each (spsc: head)
+//!          wait lines: one per event (generation, flag, rescues)
+//!   slots  [ stamp | length? | message .. ] x capacity
+//! ```
+//!
+//! Everything is a little-endian `u64` unless it is message bytes. docs/format.md
+//! has the same table; a test compares the two. Imports: nothing.
+
+/// Bytes between words that different participants write.
+///
+/// Two 64-byte cache lines, since processors fetch them in pairs. The same on every
+/// target, unlike `crossbeam_utils::CachePadded`, for it is part of the format.
+pub(crate) const LINE: usize = 128;
+
+/// `annulus\0`, as the eight bytes stand in memory.
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"annulus\0");
+
+/// Version of this layout; not the crate's.
+pub(crate) const VERSION: u64 = 1;
+
+/// Positions stay below this. At 10^9 messages a second it lasts 146 years.
+pub(crate) const POSITION_LIMIT: u64 = 1 << 62;
+
+/// Most slots a ring can have.
+pub(crate) const CAPACITY_MAX: u64 = 1 << 32;
+
+/// Largest message, in bytes.
+pub(crate) const MESSAGE_MAX: u64 = 1 << 30;
+
+/// Largest segment, in bytes: one that can be mapped on every target.
+pub(crate) const SEGMENT_MAX: u64 = 1 << 46;
+
+/// Largest alignment of a message: the line's, which is that of the slots.
+pub(crate) const ALIGN_MAX: u64 = LINE as u64;
+
+/// Byte offsets of the header's words.
+pub(crate) mod header {
+    /// [`MAGIC`](super::MAGIC), stored last of all.
+    pub(crate) const MAGIC: usize = 0;
+    /// [`VERSION`](super::VERSION).
+    pub(crate) const VERSION: usize = 8;
+    /// A [`Kind`](super::Kind).
+    pub(crate) const KIND: usize = 16;
+    /// Message size in bytes; the maximum for byte messages.
+    pub(crate) const MESSAGE_SIZE: usize = 24;
+    /// Message alignment in bytes.
+    pub(crate) const MESSAGE_ALIGN: usize = 32;
+    /// Slots, a power of two.
+    pub(crate) const CAPACITY: usize = 40;
+    /// Tells one message type from another of the same size.
+    pub(crate) const TYPE_TAG: usize = 48;
+    /// Number of seat lines.
+    pub(crate) const SEATS: usize = 56;
+    /// How blocked participants sleep.
+    pub(crate) const WAIT_METHOD: usize = 64;
+    /// How a sleeper's flag and a notifier's change are ordered.
+    pub(crate) const BARRIER_FORM: usize = 72;
+    /// Length of the whole segment in bytes.
+    pub(crate) const LENGTH: usize = 80;
+    /// Random, to tell one segment of a name from the next.
+    pub(crate) const CREATION_ID: usize = 88;
+    /// Over all words between version and creation id.
+    pub(crate) const CHECKSUM: usize = 96;
+    /// The header's words, in order, and their names in errors and in docs/format.md.
+    #[cfg(any(test, feature = "test-hooks"))]
+    pub(crate) const TABLE: &[(usize, &str)] = &[
+        (MAGIC, "magic"),
+        (VERSION, "version"),
+        (KIND, "kind"),
+        (MESSAGE_SIZE, "message size"),
+        (MESSAGE_ALIGN, "message align"),
+        (CAPACITY, "capacity"),
+        (TYPE_TAG, "type tag"),
+        (SEATS, "seats"),
+        (WAIT_METHOD, "wait method"),
+        (BARRIER_FORM, "barrier form"),
+        (LENGTH, "length"),
+        (CREATION_ID, "creation id"),
+        (CHECKSUM, "checksum"),
+    ];
+}
+
+/// Byte offsets within a seat's line.
+pub(crate) mod seat {
+    /// `incarnation << 8 | state`. Written by whoever holds the seat's lock.
+    pub(crate) const STATE: usize = 0;
+    /// Process id of the occupant, for people to read. Decides nothing.
+    pub(crate) const PID: usize = 8;
+    /// End of the run of positions exposed by a guard; 0 if none. Written by the
+    /// occupant, and by whoever recovers.
+    pub(crate) const CLAIM: usize = 16;
+}
+
+/// Kinds of ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+#[non_exhaustive]
+pub enum Kind {
+    /// One sender, one receiver, fixed-size messages.
+    Spsc = 1,
+}
+
+impl Kind {
+    /// The kind of that number, if there is one.
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        match word {
+            1 => Some(Self::Spsc),
+            _ => None,
+        }
+    }
+
+    /// Number of seats that a ring of this kind has.
+    pub(crate) const fn seats(self) -> u64 {
+        match self {
+            Self::Spsc => 2,
+        }
+    }
+
+    /// Number of control lines after the seats.
+    const fn control_lines(self) -> usize {
+        match self {
+            Self::Spsc => spsc::CONTROL_LINES,
+        }
+    }
+}
+
+/// The control lines of an spsc ring, counted from the end of the seats.
+pub(crate) mod spsc {
+    use super::LINE;
+
+    /// The sender's seat.
+    pub(crate) const SENDER: usize = 0;
+    /// The receiver's seat.
+    pub(crate) const RECEIVER: usize = 1;
+    /// Next position to receive; written by the receiver alone.
+    pub(crate) const HEAD: usize = super::seat_line(2);
+    /// Where a receiver sleeps until there is a message.
+    pub(crate) const NOT_EMPTY: usize = HEAD + LINE;
+    /// Where a sender sleeps until there is room.
+    pub(crate) const NOT_FULL: usize = NOT_EMPTY + LINE;
+    /// Lines from `HEAD` on.
+    pub(crate) const CONTROL_LINES: usize = 3;
+}
+
+/// Offset of a seat's line.
+pub(crate) const fn seat_line(seat: usize) -> usize {
+    LINE * (1 + seat)
+}
+
+/// Offset of the first slot of a ring of this kind.
+pub(crate) const fn slots_at(kind: Kind) -> usize {
+    seat_line(kind.seats() as usize) + LINE * kind.control_lines()
+}
+
+/// The shape of a slot: `[ stamp: 8 ][ message ]`, a power of two up to a cache line
+/// so that no small slot straddles two, and whole cache lines above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotShape {
+    /// Bytes from one slot to the next.
+    pub(crate) stride: usize,
+    /// Bytes from a slot's start to its message.
+    pub(crate) message_at: usize,
+    /// Bytes of a message.
+    pub(crate) message_size: usize,
+}
+
+impl SlotShape {
+    /// The shape for messages of this size and alignment, both within the format's
+    /// bounds.
+    pub(crate) const fn new(size: usize, align: usize) -> Self {
+        let message_at = if align > 8 { align } else { 8 };
+        let words = (message_at + size).next_multiple_of(8);
+        let stride =
+            if words <= 64 { words.next_power_of_two() } else { words.next_multiple_of(64) };
+        // A multiple of the alignment, so that every message is aligned.
+        let stride = stride.next_multiple_of(message_at);
+        Self { stride, message_at, message_size: size }
+    }
+}
+
+/// Length of a segment, or `None` beyond [`SEGMENT_MAX`].
+pub(crate) fn segment_len(kind: Kind, capacity: u64, shape: SlotShape) -> Option<u64> {
+    let slots = capacity.checked_mul(shape.stride as u64)?;
+    let len = slots.checked_add(slots_at(kind) as u64)?;
+    (len <= SEGMENT_MAX && usize::try_from(len).is_ok_and(|len| isize::try_from(len).is_ok()))
+        .then_some(len)
+}
+
+/// FNV-1a over bytes: type tags and the header's checksum. Finds accidents, not forgers.
+pub(crate) const fn fnv1a(mut hash: u64, bytes: &[u8]) -> u64 {
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        i += 1;
+    }
+    hash
+}
+
+/// First value for [`fnv1a`].
+pub(crate) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+const _: () = {
+    assert!(header::CHECKSUM + 8 <= LINE, "the header is one line");
+    assert!(slots_at(Kind::Spsc).is_multiple_of(LINE), "slots begin on a line");
+    assert!(slots_at(Kind::Spsc) == 768);
+    assert!(SlotShape::new(8, 8).stride == 16);
+    assert!(SlotShape::new(24, 8).stride == 32);
+    assert!(SlotShape::new(56, 8).stride == 64);
+    assert!(SlotShape::new(57, 1).stride == 128);
+    assert!(SlotShape::new(0, 1).stride == 8);
+    assert!(SlotShape::new(128, 128).stride == 256);
+};

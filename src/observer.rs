@@ -1,0 +1,162 @@
+//! Looking at a ring without taking part. Imports: atomic, layout, seat, segment.
+
+use core::fmt;
+use std::os::fd::OwnedFd;
+
+use crate::atomic::{relaxed, retire};
+use crate::error::Error;
+use crate::layout::{self, Kind};
+use crate::seat::{self, SeatState};
+use crate::segment::{Access, Address, Format, Segment};
+
+/// A read-only view of a segment of any kind: facts, seats and how far it has come.
+///
+/// It maps the segment without the right to write, needs read permission alone, and
+/// changes nothing; what it sees may be out of date at once.
+///
+/// ```
+/// # let name = format!("shm:annulus-doc-{}", std::process::id());
+/// let ring = annulus::spsc::Ring::<u64>::options().capacity(8).create_new(&name)?;
+/// let _sender = ring.sender()?;
+/// let seen = annulus::Observer::open(&name)?;
+/// assert_eq!(seen.capacity(), 8);
+/// assert_eq!(seen.seats()?[0].state, annulus::SeatState::Live);
+/// # annulus::unlink(&name)?;
+/// # Ok::<(), annulus::Error>(())
+/// ```
+pub struct Observer {
+    segment: Segment,
+    format: Format,
+}
+
+/// One seat, as an observer sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeatView {
+    /// `sender` or `receiver`.
+    pub role: &'static str,
+    /// What the segment says.
+    pub state: SeatState,
+    /// What the kernel says: whether somebody holds the seat's lock now.
+    pub held: bool,
+    /// What the occupant noted as its process id, in its own pid namespace.
+    pub pid: Option<u32>,
+}
+
+impl Observer {
+    /// Opens what stands under an address, read-only, whoever owns it and whatever its
+    /// mode: the operating system has let this process read it, and it is trusted with
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Options::open`](crate::Options::open), but for the expectations.
+    pub fn open(address: &str) -> Result<Self, Error> {
+        Self::with(Access { mode: 0o7777, owner: None, prefault: false }, address)
+    }
+
+    /// As [`open`](Self::open), of a segment that another user owns.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_owned_by(address: &str, uid: u32) -> Result<Self, Error> {
+        Self::with(Access { mode: 0o7777, owner: Some(uid), prefault: false }, address)
+    }
+
+    /// Observes through a descriptor, which may be open for reading alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_fd(file: OwnedFd) -> Result<Self, Error> {
+        let access = Access { mode: 0o7777, owner: None, prefault: false };
+        let (segment, format) = Segment::observe_fd(file, access)?;
+        Ok(Self { segment, format })
+    }
+
+    fn with(access: Access, address: &str) -> Result<Self, Error> {
+        let (segment, format) = Segment::open_named(&Address::parse(address)?, access, false)?;
+        Ok(Self { segment, format })
+    }
+
+    /// The kind of ring.
+    pub fn kind(&self) -> Kind {
+        self.format.kind
+    }
+
+    /// Number of slots.
+    pub fn capacity(&self) -> u64 {
+        self.format.capacity
+    }
+
+    /// Message size in bytes.
+    pub fn message_size(&self) -> u64 {
+        self.format.message_size
+    }
+
+    /// The message type's tag.
+    pub fn type_tag(&self) -> u64 {
+        self.format.type_tag
+    }
+
+    /// Length of the segment in bytes.
+    pub fn segment_len(&self) -> u64 {
+        self.format.len
+    }
+
+    /// Random number given to the segment when it was made.
+    pub fn creation_id(&self) -> u64 {
+        self.format.creation_id
+    }
+
+    /// Position of the next message to be received.
+    pub fn head(&self) -> u64 {
+        // RETIRE: so that `len` does not count what was received before.
+        self.segment.span().word(layout::spsc::HEAD).load(retire::ACQUIRE)
+    }
+
+    /// How many messages wait, by the slots' stamps: between 0 and the capacity.
+    pub fn len(&self) -> u64 {
+        let head = self.head();
+        let first = layout::slots_at(self.format.kind);
+        let stride = self.format.shape().stride;
+        let full = |n: &u64| {
+            let position = head.wrapping_add(*n);
+            let index = (position & (self.format.capacity - 1)) as usize;
+            // Looked at, never acted upon.
+            self.segment.span().word(first + index * stride).load(relaxed::HINT)
+                == position.wrapping_add(1)
+        };
+        // Full slots are a prefix, so a binary search would do; a live ring moves on
+        // meanwhile either way.
+        (0..self.format.capacity).take_while(full).count() as u64
+    }
+
+    /// Whether no message waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All seats: what the segment says of them and what the kernel says.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a state that is none; [`Error::Os`].
+    pub fn seats(&self) -> Result<Vec<SeatView>, Error> {
+        ["sender", "receiver"]
+            .into_iter()
+            .enumerate()
+            .map(|(index, role)| {
+                Ok(SeatView {
+                    role,
+                    state: seat::peek(&self.segment, index)?,
+                    held: seat::is_held(&self.segment, index)?,
+                    pid: seat::pid(&self.segment, index),
+                })
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer").field("format", &self.format).finish_non_exhaustive()
+    }
+}

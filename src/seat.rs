@@ -1,0 +1,212 @@
+//! Seats: who is attached to a ring, and whether the kernel says that he lives.
+//!
+//! ```text
+//!   VACANT ── take ──▶ LIVE ── leave ──▶ CLOSED ── take ──▶ LIVE ..
+//!                       │ (killed: the kernel drops the lock)
+//!                       └─ whoever notices, under the lock ──▶ DIED ── take ──▶ LIVE ..
+//! ```
+//!
+//! Promises: a seat has one live occupant, whatever process he is in; only a released
+//! kernel lock means dead; the state word changes under the seat's lock alone.
+//! Imports: sys, atomic, layout, segment.
+
+use std::sync::Arc;
+
+use crate::atomic::{Word, relaxed, seat as edge};
+use crate::error::{Corrupt, Error};
+use crate::layout;
+use crate::segment::Segment;
+use crate::sys::{self, SeatLock};
+
+/// How a seat is occupied, or was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeatState {
+    /// Nobody has come yet.
+    Vacant,
+    /// Occupied, as far as the segment says: the occupant may have died unnoticed.
+    Live,
+    /// Somebody is settling what a dead occupant left.
+    Recovering,
+    /// The last occupant left in order.
+    Closed,
+    /// The last occupant died, and that was noticed.
+    Died,
+}
+
+impl SeatState {
+    fn from_word(word: u64) -> Option<Self> {
+        match word & 0xff {
+            0 => Some(Self::Vacant),
+            1 => Some(Self::Live),
+            2 => Some(Self::Recovering),
+            3 => Some(Self::Closed),
+            4 => Some(Self::Died),
+            _ => None,
+        }
+    }
+
+    fn word(self, incarnation: u64) -> u64 {
+        incarnation << 8
+            | match self {
+                Self::Vacant => 0,
+                Self::Live => 1,
+                Self::Recovering => 2,
+                Self::Closed => 3,
+                Self::Died => 4,
+            }
+    }
+}
+
+/// An occupied seat; left on drop.
+pub(crate) struct Seat {
+    segment: Arc<Segment>,
+    index: usize,
+    incarnation: u64,
+    /// The predecessor died in the seat: what he had exposed is in doubt.
+    inherited_from_dead: bool,
+    _lock: Lock,
+}
+
+/// The right to write a seat's line.
+enum Lock {
+    Kernel { _lock: SeatLock },
+    Private { segment: Arc<Segment>, index: usize },
+}
+
+impl Lock {
+    /// `None`: somebody lives there.
+    fn take(segment: &Arc<Segment>, index: usize) -> Result<Option<Self>, Error> {
+        let Some(file) = segment.file() else {
+            // SEAT: the process-private stand-in for the kernel's lock, with its edges.
+            let lock = segment.private_lock(index);
+            let won = lock.compare_exchange(0, 1, edge::ACQUIRE, relaxed::HINT).is_ok();
+            return Ok(won.then(|| Self::Private { segment: Arc::clone(segment), index }));
+        };
+        let lock = SeatLock::take(file, index)
+            .map_err(|source| Error::Os { call: "locking the seat", source })?;
+        Ok(lock.map(|lock| Self::Kernel { _lock: lock }))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Self::Private { segment, index } = self {
+            // SEAT: as the kernel does, even for one who was killed.
+            segment.private_lock(*index).kernel_store(0, edge::RELEASE);
+        }
+    }
+}
+
+/// A word of a seat's line.
+fn word(segment: &Segment, index: usize, at: usize) -> &Word {
+    segment.span().word(layout::seat_line(index) + at)
+}
+
+/// A seat's state and incarnation, read once.
+fn state(segment: &Segment, index: usize) -> Result<(SeatState, u64), Corrupt> {
+    // SEAT: whoever sees how it was left sees all that was done there.
+    let value = word(segment, index, layout::seat::STATE).load(edge::ACQUIRE);
+    let state = SeatState::from_word(value).ok_or(Corrupt { word: "seat state", value })?;
+    Ok((state, value >> 8))
+}
+
+/// A seat's state, for its peer.
+pub(crate) fn peek(segment: &Segment, index: usize) -> Result<SeatState, Corrupt> {
+    state(segment, index).map(|(state, _)| state)
+}
+
+/// What the occupant noted as his process id. For people.
+pub(crate) fn pid(segment: &Segment, index: usize) -> Option<u32> {
+    let pid = word(segment, index, layout::seat::PID).load(relaxed::HINT);
+    u32::try_from(pid).ok().filter(|pid| *pid != 0)
+}
+
+impl Seat {
+    /// Takes a seat, ending the stay of an occupant who died there.
+    pub(crate) fn take(
+        segment: &Arc<Segment>,
+        index: usize,
+        role: &'static str,
+    ) -> Result<Self, Error> {
+        let Some(lock) = Lock::take(segment, index)? else {
+            return Err(Error::SeatTaken { role, pid: pid(segment, index) });
+        };
+        let (before, was) = state(segment, index)?;
+        if segment.is_foreign_without_locks() && before == SeatState::Live {
+            // Nobody can tell whether he lives.
+            return Err(Error::SeatTaken { role, pid: pid(segment, index) });
+        }
+        let inherited_from_dead = !matches!(before, SeatState::Vacant | SeatState::Closed);
+        let incarnation = was.wrapping_add(1) & (u64::MAX >> 8);
+        word(segment, index, layout::seat::PID)
+            .store(u64::from(sys::process_id()), relaxed::SOLE_WRITER);
+        // SEAT: pairs with `state`. A plain store would do under a lock; the exchange is
+        // for memory without locks, where two may have come this far.
+        let (now, new) = (before.word(was), SeatState::Live.word(incarnation));
+        if word(segment, index, layout::seat::STATE)
+            .compare_exchange(now, new, edge::RELEASE, relaxed::HINT)
+            .is_err()
+        {
+            return Err(Error::SeatTaken { role, pid: pid(segment, index) });
+        }
+        Ok(Self {
+            segment: Arc::clone(segment),
+            index,
+            incarnation,
+            inherited_from_dead,
+            _lock: lock,
+        })
+    }
+
+    /// The end of the run of positions that the occupant has exposed.
+    pub(crate) fn claim(&self) -> &Word {
+        word(&self.segment, self.index, layout::seat::CLAIM)
+    }
+
+    /// Whether the predecessor died in the seat.
+    pub(crate) fn inherited_from_dead(&self) -> bool {
+        self.inherited_from_dead
+    }
+
+    /// Leaves the seat in order. Not called in a forked child.
+    pub(crate) fn leave(&mut self) {
+        // SEAT: all that was done here comes before. Pairs with `state`.
+        word(&self.segment, self.index, layout::seat::STATE)
+            .store(SeatState::Closed.word(self.incarnation), edge::RELEASE);
+    }
+}
+
+/// Whether somebody holds the seat's lock.
+pub(crate) fn is_held(segment: &Segment, index: usize) -> Result<bool, Error> {
+    match segment.file() {
+        Some(file) => SeatLock::is_held(file, index)
+            .map_err(|source| Error::Os { call: "asking for the seat's lock", source }),
+        None => Ok(segment.private_lock(index).load(relaxed::HINT) != 0),
+    }
+}
+
+/// Looks whether the occupant of a seat has died, and ends his stay if so.
+///
+/// Makes system calls. Gives the state that stands afterwards.
+pub(crate) fn notice_death(segment: &Arc<Segment>, index: usize) -> Result<SeatState, Error> {
+    let (before, _) = state(segment, index)?;
+    if !matches!(before, SeatState::Live | SeatState::Recovering)
+        || segment.is_foreign_without_locks()
+    {
+        return Ok(before);
+    }
+    if segment.file().is_some() && is_held(segment, index)? {
+        return Ok(before);
+    }
+    let Some(_lock) = Lock::take(segment, index)? else {
+        return Ok(before);
+    };
+    let (now, incarnation) = state(segment, index)?;
+    if !matches!(now, SeatState::Live | SeatState::Recovering) {
+        return Ok(now);
+    }
+    // SEAT: under the lock, on behalf of the dead. Pairs with `state`.
+    word(segment, index, layout::seat::STATE)
+        .store(SeatState::Died.word(incarnation), edge::RELEASE);
+    Ok(SeatState::Died)
+}

@@ -1,0 +1,241 @@
+//! The header: written once, then parsed field by field into private memory.
+
+use crate::atomic::{Span, format, relaxed};
+use crate::error::{Corrupt, Error, Field, Found};
+use crate::layout::{self, Kind, SlotShape, header};
+
+/// The facts of a segment, private and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Format {
+    pub(crate) kind: Kind,
+    pub(crate) message_size: u64,
+    pub(crate) message_align: u64,
+    pub(crate) capacity: u64,
+    pub(crate) type_tag: u64,
+    pub(crate) wait_method: u64,
+    pub(crate) barrier_form: u64,
+    /// Length of the segment in bytes.
+    pub(crate) len: u64,
+    pub(crate) creation_id: u64,
+}
+
+/// What an opener asks of a header. `None` takes what is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expect {
+    pub(crate) kind: Kind,
+    pub(crate) message_size: u64,
+    pub(crate) message_align: u64,
+    pub(crate) capacity: Option<u64>,
+    pub(crate) type_tag: u64,
+}
+
+impl Format {
+    /// A format for a new segment; refuses what the layout can't express.
+    pub(crate) fn new(expect: Expect, capacity: u64, creation_id: u64) -> Result<Self, Error> {
+        check_capacity(capacity)?;
+        let size = expect.message_size;
+        if size > layout::MESSAGE_MAX {
+            return Err(Error::Option {
+                option: "message size",
+                value: size,
+                reason: format!("at most {} bytes", layout::MESSAGE_MAX),
+            });
+        }
+        if expect.message_align > layout::ALIGN_MAX {
+            return Err(Error::Option {
+                option: "message align",
+                value: expect.message_align,
+                reason: format!("at most {} bytes", layout::ALIGN_MAX),
+            });
+        }
+        let shape = SlotShape::new(size as usize, expect.message_align as usize);
+        let len =
+            layout::segment_len(expect.kind, capacity, shape).ok_or_else(|| Error::Option {
+                option: "capacity",
+                value: capacity,
+                reason: format!(
+                    "with messages of {size} bytes the segment is larger than a process can map"
+                ),
+            })?;
+        Ok(Self {
+            kind: expect.kind,
+            message_size: size,
+            message_align: expect.message_align,
+            capacity,
+            type_tag: expect.type_tag,
+            wait_method: 0,
+            barrier_form: 0,
+            len,
+            creation_id,
+        })
+    }
+
+    /// The shape of its slots.
+    pub(crate) fn shape(&self) -> SlotShape {
+        SlotShape::new(self.message_size as usize, self.message_align as usize)
+    }
+
+    /// Writes the header, the magic last. Everything else must be written already.
+    pub(crate) fn publish(&self, span: &Span) {
+        for (at, value) in self.words() {
+            span.word(at).store(value, relaxed::SOLE_WRITER);
+        }
+        span.word(header::CHECKSUM).store(self.checksum(), relaxed::SOLE_WRITER);
+        // FORMAT: the header, the control words and the first stamps are complete.
+        // Pairs with `parse`.
+        span.word(header::MAGIC).store(layout::MAGIC, format::RELEASE);
+    }
+
+    /// Reads each field once, and refuses by name what is not a segment of this
+    /// version, whole, and `len` bytes long.
+    pub(crate) fn parse(span: &Span, len: u64) -> Result<Self, Error> {
+        if len < layout::LINE as u64 {
+            return Err(mismatch(
+                Field::Length,
+                Found::Number(len),
+                Found::Text("a whole segment"),
+            ));
+        }
+        // FORMAT: pairs with `publish`.
+        let magic = span.word(header::MAGIC).load(format::ACQUIRE);
+        if magic != layout::MAGIC {
+            return Err(mismatch(Field::Magic, Found::Bits(magic), Found::Bits(layout::MAGIC)));
+        }
+        // Ordered by the magic; and a liar's words are bounded here whatever they are.
+        let read = |at| span.word(at).load(relaxed::VALIDATED);
+        let version = read(header::VERSION);
+        if version != layout::VERSION {
+            return Err(mismatch(
+                Field::Version,
+                Found::Number(version),
+                Found::Number(layout::VERSION),
+            ));
+        }
+        let kind_word = read(header::KIND);
+        let Some(kind) = Kind::from_word(kind_word) else {
+            return Err(mismatch(
+                Field::Kind,
+                Found::Number(kind_word),
+                Found::Text("a known kind"),
+            ));
+        };
+        let seats = read(header::SEATS);
+        if seats != kind.seats() {
+            return Err(mismatch(Field::Seats, Found::Number(seats), Found::Number(kind.seats())));
+        }
+        let format = Self {
+            kind,
+            message_size: bounded("message size", read(header::MESSAGE_SIZE), layout::MESSAGE_MAX)?,
+            message_align: bounded(
+                "message align",
+                read(header::MESSAGE_ALIGN),
+                layout::ALIGN_MAX,
+            )?,
+            capacity: bounded("capacity", read(header::CAPACITY), layout::CAPACITY_MAX)?,
+            type_tag: read(header::TYPE_TAG),
+            wait_method: bounded("wait method", read(header::WAIT_METHOD), 0)?,
+            barrier_form: bounded("barrier form", read(header::BARRIER_FORM), 0)?,
+            len: read(header::LENGTH),
+            creation_id: read(header::CREATION_ID),
+        };
+        let checksum = read(header::CHECKSUM);
+        if checksum != format.checksum() {
+            return Err(mismatch(
+                Field::Checksum,
+                Found::Bits(checksum),
+                Found::Bits(format.checksum()),
+            ));
+        }
+        // A matching checksum does not make a value possible: it is no signature.
+        if !format.capacity.is_power_of_two() {
+            return Err(Corrupt { word: "capacity", value: format.capacity }.into());
+        }
+        if !format.message_align.is_power_of_two() {
+            return Err(Corrupt { word: "message align", value: format.message_align }.into());
+        }
+        let needed = layout::segment_len(kind, format.capacity, format.shape());
+        if needed != Some(format.len) {
+            return Err(Corrupt { word: "length", value: format.len }.into());
+        }
+        if format.len != len {
+            return Err(mismatch(Field::Length, Found::Number(len), Found::Number(format.len)));
+        }
+        Ok(format)
+    }
+
+    /// Refuses a segment that is well-formed but not the expected one.
+    pub(crate) fn check(&self, expect: &Expect) -> Result<(), Error> {
+        if self.kind != expect.kind {
+            return Err(mismatch(
+                Field::Kind,
+                Found::Number(self.kind as u64),
+                Found::Number(expect.kind as u64),
+            ));
+        }
+        let numbers = [
+            (Field::MessageSize, self.message_size, expect.message_size),
+            (Field::MessageAlign, self.message_align, expect.message_align),
+            (Field::Capacity, self.capacity, expect.capacity.unwrap_or(self.capacity)),
+        ];
+        for (field, found, expected) in numbers {
+            if found != expected {
+                return Err(mismatch(field, Found::Number(found), Found::Number(expected)));
+            }
+        }
+        if self.type_tag != expect.type_tag {
+            return Err(mismatch(
+                Field::TypeTag,
+                Found::Bits(self.type_tag),
+                Found::Bits(expect.type_tag),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Every word between magic and checksum.
+    fn words(&self) -> [(usize, u64); 11] {
+        [
+            (header::VERSION, layout::VERSION),
+            (header::KIND, self.kind as u64),
+            (header::MESSAGE_SIZE, self.message_size),
+            (header::MESSAGE_ALIGN, self.message_align),
+            (header::CAPACITY, self.capacity),
+            (header::TYPE_TAG, self.type_tag),
+            (header::SEATS, self.kind.seats()),
+            (header::WAIT_METHOD, self.wait_method),
+            (header::BARRIER_FORM, self.barrier_form),
+            (header::LENGTH, self.len),
+            (header::CREATION_ID, self.creation_id),
+        ]
+    }
+
+    fn checksum(&self) -> u64 {
+        self.words()
+            .iter()
+            .fold(layout::FNV_OFFSET, |hash, (_, word)| layout::fnv1a(hash, &word.to_le_bytes()))
+    }
+}
+
+/// Refuses a capacity that is no power of two, and names the next one.
+pub(crate) fn check_capacity(capacity: u64) -> Result<(), Error> {
+    if capacity.is_power_of_two() && capacity <= layout::CAPACITY_MAX {
+        return Ok(());
+    }
+    let reason = match capacity.checked_next_power_of_two() {
+        Some(next) if next <= layout::CAPACITY_MAX => {
+            format!("a power of two is needed, the next one is {next}")
+        }
+        _ => format!("at most {}", layout::CAPACITY_MAX),
+    };
+    Err(Error::Option { option: "capacity", value: capacity, reason })
+}
+
+/// A header word with an upper bound.
+fn bounded(word: &'static str, value: u64, max: u64) -> Result<u64, Error> {
+    if value > max { Err(Corrupt { word, value }.into()) } else { Ok(value) }
+}
+
+/// The error for a fact that differs.
+pub(crate) fn mismatch(field: Field, found: Found, expected: Found) -> Error {
+    Error::Mismatch { field, found, expected }
+}

@@ -1,0 +1,131 @@
+//! The slots of a ring, by position.
+//!
+//! ```text
+//!   index = position & mask       slot = first + index * stride
+//!   [ stamp ][ message .......... ][ pad ]
+//! ```
+//!
+//! Promises: every index is masked with private geometry (I1), so no value that a peer
+//! writes can lead outside. Imports: atomic, layout, segment.
+#![allow(unsafe_code)]
+
+use core::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::atomic::{Area, Origin, Span, Word, relaxed};
+use crate::layout::{self, SlotShape};
+use crate::segment::{Format, Segment};
+
+/// The slots' shape where it is a constant of the message type, so that the compiler
+/// multiplies by it and copies of its size at no cost.
+pub(crate) trait Shape: Copy {
+    /// The shape.
+    fn shape(self) -> SlotShape;
+}
+
+/// Slots of fixed-size messages.
+pub(crate) struct Fixed<T>(PhantomData<fn() -> T>);
+
+impl<T> Fixed<T> {
+    /// The shape of `T`'s slots.
+    pub(crate) const SHAPE: SlotShape = SlotShape::new(size_of::<T>(), align_of::<T>());
+    /// The only value.
+    pub(crate) const NEW: Self = Self(PhantomData);
+}
+
+impl<T> Clone for Fixed<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Fixed<T> {}
+
+impl<T> Shape for Fixed<T> {
+    #[inline(always)]
+    fn shape(self) -> SlotShape {
+        Self::SHAPE
+    }
+}
+
+/// All slots of a segment, which is kept for as long (I4).
+pub(crate) struct Slots<S> {
+    first: Origin,
+    mask: u64,
+    shape: S,
+    segment: Arc<Segment>,
+}
+
+impl<S: Shape> Slots<S> {
+    /// The slots of a checked segment.
+    ///
+    /// # Panics
+    /// If the format is not that of the segment and shape: a mistake in this crate.
+    pub(crate) fn new(segment: Arc<Segment>, format: &Format, shape: S) -> Self {
+        assert_eq!(format.shape(), shape.shape());
+        assert!(format.capacity.is_power_of_two());
+        assert!(format.len <= segment.span().len() as u64);
+        assert_eq!(
+            layout::segment_len(format.kind, format.capacity, format.shape()),
+            Some(format.len)
+        );
+        let first = segment.span().origin(layout::slots_at(format.kind));
+        Self { first, mask: format.capacity - 1, shape, segment }
+    }
+
+    /// Number of slots.
+    #[inline(always)]
+    pub(crate) fn capacity(&self) -> u64 {
+        self.mask + 1
+    }
+
+    /// The segment.
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Byte offset of a position's slot from the first.
+    #[inline(always)]
+    fn offset(&self, position: u64) -> usize {
+        (position & self.mask) as usize * self.shape.shape().stride
+    }
+
+    /// The stamp of a position's slot.
+    #[inline(always)]
+    pub(crate) fn stamp(&self, position: u64) -> &Word {
+        // SAFETY: I1, I4: the masked index is below the capacity, and `new` checked
+        // that so many slots lie in the segment, which lives as long as `self`.
+        unsafe { self.first.word(self.offset(position)) }
+    }
+
+    /// The message of a position's slot.
+    #[inline(always)]
+    pub(crate) fn message(&self, position: u64) -> Area<'_> {
+        let SlotShape { message_at, message_size, .. } = self.shape.shape();
+        // SAFETY: I1, I4: as in `stamp`; a message and its padding end within the slot.
+        unsafe { self.first.area(self.offset(position) + message_at, message_size) }
+    }
+}
+
+/// Stamps all slots for a first position: each with "the lap before" (format.md).
+pub(crate) fn initialise(span: &Span, format: &Format, start: u64) {
+    let (first, stride) = (layout::slots_at(format.kind), format.shape().stride);
+    for position in start..start + format.capacity {
+        let index = (position & (format.capacity - 1)) as usize;
+        // The segment is still private to its creator.
+        span.word(first + index * stride)
+            .store(free_stamp(position, format.capacity), relaxed::SOLE_WRITER);
+    }
+}
+
+/// The stamp of a slot that is free for `position`: as the lap before left it.
+#[inline(always)]
+pub(crate) const fn free_stamp(position: u64, capacity: u64) -> u64 {
+    full_stamp(position).wrapping_sub(capacity)
+}
+
+/// The stamp of a slot that holds the message of `position`.
+#[inline(always)]
+pub(crate) const fn full_stamp(position: u64) -> u64 {
+    position + 1
+}
