@@ -9,9 +9,7 @@ use serde_json::Value;
 
 /// The repository's root.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the root's folder")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root's folder")
 }
 
 /// The root workspace's target directory, wherever the user has put it.
@@ -60,9 +58,7 @@ pub fn json(command: &mut Command) -> Result<Value> {
 
 /// Runs a command for what it prints.
 pub fn stdout(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("can't run {command:?}"))?;
+    let output = command.output().with_context(|| format!("can't run {command:?}"))?;
     ensure!(
         output.status.success(),
         "{command:?} failed: {}\n{}",

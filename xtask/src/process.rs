@@ -86,10 +86,9 @@ impl Ended {
         match self.status {
             None => Some(format!("killed after its {limit} s were over")),
             Some(status) if !status.success() => Some(status.to_string()),
-            Some(_) if !self.left_behind.is_empty() => Some(format!(
-                "left processes behind (killed now): {}",
-                self.left_behind.join(", ")
-            )),
+            Some(_) if !self.left_behind.is_empty() => {
+                Some(format!("left processes behind (killed now): {}", self.left_behind.join(", ")))
+            }
             Some(_) => None,
         }
     }
@@ -104,18 +103,12 @@ pub struct Log {
 impl Log {
     /// To standard output alone.
     pub fn terminal() -> Self {
-        Self {
-            terminal: true,
-            file: None,
-        }
+        Self { terminal: true, file: None }
     }
 
     /// To standard output and `file`.
     pub fn with_file(file: File) -> Self {
-        Self {
-            terminal: true,
-            file: Some(file),
-        }
+        Self { terminal: true, file: Some(file) }
     }
 
     /// Writes one piece of output. A reader that has gone away is no failure of the job.
@@ -141,9 +134,7 @@ pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
         .process_group(0);
     log.write(format!("$ {}\n", shown(&command)).as_bytes());
 
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("can't run {command:?}"))?;
+    let mut child = command.spawn().with_context(|| format!("can't run {command:?}"))?;
     let group = Pid::from_raw(i32::try_from(child.id()).context("a pid above i32::MAX")?);
     GROUP.store(group.as_raw(), Ordering::SeqCst);
     // Ends our copies of the pipe's writing side, so that the reader sees the end.
@@ -171,12 +162,7 @@ pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
         tests.count(String::from_utf8_lossy(&line).trim_end());
         log.write(&line);
     }
-    Ok(Ended {
-        status: status?,
-        limit,
-        left_behind,
-        tests,
-    })
+    Ok(Ended { status: status?, limit, left_behind, tests })
 }
 
 /// Hands on lines until the child ends (its status) or the limit is over (`None`).
@@ -266,9 +252,7 @@ fn end(group: Pid, child: &mut Child) {
 fn shown(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let program = program.rsplit('/').next().unwrap_or_default();
-    let arguments = command
-        .get_args()
-        .map(|argument| argument.to_string_lossy());
+    let arguments = command.get_args().map(|argument| argument.to_string_lossy());
     let words: Vec<_> = std::iter::once(program.into()).chain(arguments).collect();
     words.join(" ")
 }
@@ -294,10 +278,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         // Nowhere: these closing lines must not pass for this test's own.
-        let mut log = Log {
-            terminal: false,
-            file: None,
-        };
+        let mut log = Log { terminal: false, file: None };
         run(Job::new(command, limit), &mut log).unwrap()
     }
 
@@ -311,14 +292,7 @@ mod tests {
         );
         assert_eq!(ended.failure(), None);
         let (passed, failed, ignored) = (5, 1, 1);
-        assert_eq!(
-            ended.tests,
-            Tests {
-                passed,
-                failed,
-                ignored
-            }
-        );
+        assert_eq!(ended.tests, Tests { passed, failed, ignored });
     }
 
     #[test]
@@ -330,10 +304,7 @@ mod tests {
     #[test]
     fn a_limit_ends_the_whole_group() {
         let start = Instant::now();
-        let ended = shell(
-            "trap '' TERM; sleep 60 & sleep 60",
-            Duration::from_millis(200),
-        );
+        let ended = shell("trap '' TERM; sleep 60 & sleep 60", Duration::from_millis(200));
         assert!(start.elapsed() < Duration::from_secs(20));
         assert!(ended.failure().unwrap().contains("killed after"));
     }

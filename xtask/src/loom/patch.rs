@@ -31,10 +31,7 @@ pub fn apply(diff: &str, read: impl Fn(&Path) -> Result<String>) -> Result<Vec<P
             path == strip_prefix(modified, "b/")?,
             "the patch renames {original} to {modified}"
         );
-        ensure!(
-            files.iter().all(|earlier| earlier.path != path),
-            "the patch names {path:?} twice"
-        );
+        ensure!(files.iter().all(|earlier| earlier.path != path), "the patch names {path:?} twice");
         let patch = file.patch().as_text().context("a binary patch")?;
         let text = read(&path).with_context(|| format!("can't read {path:?}, to be patched"))?;
         let text = apply_exactly(patch, &text).with_context(|| format!("in {path:?}"))?;
@@ -56,9 +53,7 @@ fn strip_prefix(path: &str, prefix: &str) -> Result<PathBuf> {
         .strip_prefix(prefix)
         .with_context(|| format!("{path} does not start with {prefix}"))?;
     let path = PathBuf::from(stripped);
-    let inside = path
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
+    let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
     ensure!(inside, "{stripped} leads out of the patched folder");
     Ok(path)
 }

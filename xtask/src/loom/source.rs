@@ -42,11 +42,7 @@ pub fn prepare() -> Result<PathBuf> {
     fs::write(scratch.join(STAMP), stamp)?;
     remove(&copy)?;
     fs::rename(&scratch, &copy).with_context(|| format!("can't move {scratch:?} to {copy:?}"))?;
-    println!(
-        "patched loom {VERSION}: {} files changed in {}",
-        files.len(),
-        copy.display()
-    );
+    println!("patched loom {VERSION}: {} files changed in {}", files.len(), copy.display());
     Ok(copy)
 }
 
@@ -54,10 +50,8 @@ pub fn prepare() -> Result<PathBuf> {
 fn published() -> Result<PathBuf> {
     // With `--cfg loom` and this platform alone, so that nothing else is downloaded.
     let host = cargo::stdout(std::process::Command::new("rustc").arg("-vV"))?;
-    let host = host
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .context("rustc names no host")?;
+    let host =
+        host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
     let metadata = cargo::json(
         cargo::locked("metadata")
             .args(["--format-version=1", "--filter-platform", host])
@@ -74,13 +68,8 @@ fn published() -> Result<PathBuf> {
         loom["version"]
     );
     let source = loom["source"].as_str().unwrap_or_default();
-    ensure!(
-        source.starts_with("registry+"),
-        "loom comes from {source:?}, not from the registry"
-    );
-    let manifest = loom["manifest_path"]
-        .as_str()
-        .context("loom has no manifest")?;
+    ensure!(source.starts_with("registry+"), "loom comes from {source:?}, not from the registry");
+    let manifest = loom["manifest_path"].as_str().context("loom has no manifest")?;
     let folder = Path::new(manifest).parent().context("no folder")?;
     Ok(folder.into())
 }
