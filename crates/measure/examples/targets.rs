@@ -1,0 +1,86 @@
+//! The figures that the ring is tuned by, each over its raw partner.
+//!
+//! `cargo run --release -p annulus-measure --example targets [SECONDS] [FILTER]`
+
+use std::time::{Duration, Instant};
+
+use annulus_measure::compare::{Comparison, Measure};
+use annulus_measure::stats::Spread;
+use annulus_measure::table::{Table, figure};
+use annulus_measure::{Error, Kind, Lane, Pair, peer};
+
+fn main() -> Result<(), Error> {
+    peer::enter();
+    let mut args = std::env::args().skip(1);
+    let seconds = args.next().and_then(|seconds| seconds.parse().ok()).unwrap_or(20.0);
+    let filter = args.next().unwrap_or_default();
+
+    let ring = |size| Lane::new(Kind::RingMemfd, size);
+    let raw = |size| Lane::new(Kind::Raw, size);
+    let lanes = [
+        raw(4096),
+        ring(8).both_ways(),
+        ring(56).both_ways(),
+        ring(256),
+        raw(16384).capacity(64),
+        ring(8).capacity(65536),
+        ring(4096),
+        raw(65536),
+        ring(65536),
+        raw(1 << 20),
+        ring(1 << 20),
+    ];
+    let one_way = |lane, batch, raw, lines| Measure::OneWay { lane, batch, raw, lines };
+    let named = [
+        ("round trip 8 B / two lines", "0.95", Measure::RoundTrip { lane: 1 }),
+        ("round trip 56 B / two lines", "0.95", Measure::RoundTrip { lane: 2 }),
+        ("its p99, 8 B / raw p99", "1.1", Measure::SlowRoundTrip { lane: 1 }),
+        ("8 B single / raw line", "0.45", one_way(1, 1, 0, 1.0)),
+        ("56 B single / raw line", "1.3", one_way(2, 1, 0, 1.0)),
+        ("256 B single / 4 raw lines", "1.3", one_way(3, 1, 0, 4.0)),
+        ("8 B by 32, 1 MiB ring / raw line", "0.75", one_way(5, 32, 4, 1.0)),
+        ("4 KiB in place / raw", "1.05", one_way(6, 1, 0, 64.0)),
+        ("64 KiB in place / raw", "1.05", one_way(8, 1, 7, 1024.0)),
+        ("1 MiB in place / raw", "1.05", one_way(10, 1, 9, 16384.0)),
+    ];
+    let mut comparisons: Vec<_> = named
+        .iter()
+        .filter(|(name, ..)| name.contains(&filter))
+        .map(|&(name, target, measure)| (name, target, Comparison::new(&lanes, measure)))
+        .collect();
+
+    let mut pair = Pair::start(&lanes)?;
+    for (_, _, comparison) in &comparisons {
+        for _ in 0..3 {
+            comparison.warm_up(&mut pair)?;
+        }
+    }
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    while Instant::now() < end {
+        for (_, _, comparison) in &mut comparisons {
+            comparison.sample(&mut pair)?;
+        }
+    }
+
+    let heading =
+        ["figure", "placement", "ns", "raw ns", "ratio", "p10..p90", "target", "n", "discarded"];
+    let mut table = Table::new(heading);
+    for (name, target, comparison) in &comparisons {
+        for verdict in comparison.verdicts() {
+            let Spread { p10, median, p90, n } = verdict.ratio;
+            table.row([
+                name.to_string(),
+                verdict.placement.to_string(),
+                figure(verdict.subject.median),
+                figure(verdict.raw.median),
+                figure(median),
+                format!("{}..{}", figure(p10), figure(p90)),
+                format!("<= {target}"),
+                n.to_string(),
+                format!("{:.0} %", 100.0 * comparison.samples().discarded()),
+            ]);
+        }
+    }
+    print!("{table}");
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Many short samples, each between two probes of the placement.
+
+use crate::placement::{Bracket, Placement, probe};
+use crate::stats::Spread;
+use crate::{Error, Pair};
+
+/// A figure, and where the cores stood while it was taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<T> {
+    /// What both probes say.
+    pub placement: Placement,
+    /// The raw two-line round trip around it, in nanoseconds.
+    pub line: f64,
+    /// The figure.
+    pub value: T,
+}
+
+/// The samples of one comparison.
+#[derive(Clone, Debug)]
+pub struct Samples<T> {
+    kept: Vec<Sample<T>>,
+    moved: usize,
+}
+
+impl<T> Default for Samples<T> {
+    fn default() -> Samples<T> {
+        Samples { kept: Vec::new(), moved: 0 }
+    }
+}
+
+impl<T> Samples<T> {
+    /// None yet.
+    pub fn new() -> Samples<T> {
+        Samples::default()
+    }
+
+    /// Takes one more sample: whatever `body` measures, and its raw partners, belongs
+    /// inside, so that all of it saw the same placement.
+    pub fn take(
+        &mut self,
+        pair: &mut Pair,
+        body: impl FnOnce(&mut Pair) -> Result<T, Error>,
+    ) -> Result<(), Error> {
+        let before = probe(pair)?;
+        let value = body(pair)?;
+        let after = probe(pair)?;
+        self.add(Bracket { before, after }, value);
+        Ok(())
+    }
+
+    fn add(&mut self, bracket: Bracket, value: T) {
+        match bracket.placement() {
+            None => self.moved += 1,
+            Some(placement) => {
+                self.kept.push(Sample { placement, line: bracket.round_trip(), value });
+            }
+        }
+    }
+
+    /// Completes the sample taken last, if it was kept.
+    pub(crate) fn amend_last(&mut self, amend: impl FnOnce(&mut Sample<T>)) {
+        if let Some(sample) = self.kept.last_mut() {
+            amend(sample);
+        }
+    }
+
+    /// The placement that most of the samples were taken in.
+    pub fn placement(&self) -> Option<Placement> {
+        let count = |placement| self.of(placement).count();
+        self.placements().into_iter().max_by_key(|&placement| count(placement))
+    }
+
+    /// All placements that were met.
+    pub fn placements(&self) -> Vec<Placement> {
+        let mut placements: Vec<_> = self.kept.iter().map(|sample| sample.placement).collect();
+        placements.sort();
+        placements.dedup();
+        placements
+    }
+
+    /// The samples of one placement.
+    pub fn of(&self, placement: Placement) -> impl Iterator<Item = &Sample<T>> {
+        self.kept.iter().filter(move |sample| sample.placement == placement)
+    }
+
+    /// The spread of one figure in one placement.
+    pub fn spread(
+        &self,
+        placement: Placement,
+        figure: impl Fn(&Sample<T>) -> f64,
+    ) -> Option<Spread> {
+        Spread::of(self.of(placement).map(figure))
+    }
+
+    /// Samples taken, thrown away or not.
+    pub fn taken(&self) -> usize {
+        self.kept.len() + self.moved
+    }
+
+    /// The share thrown away since the cores moved while the sample was taken.
+    pub fn discarded(&self) -> f64 {
+        share(self.moved, self.taken())
+    }
+
+    /// The share not used by a report on this placement alone.
+    pub fn outside(&self, placement: Placement) -> f64 {
+        share(self.taken() - self.of(placement).count(), self.taken())
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_kept_by_placement_and_thrown_away_when_it_changed() {
+        let mut samples = Samples::new();
+        for (before, after, value) in
+            [(60.0, 62.0, 1.0), (60.0, 200.0, 99.0), (200.0, 210.0, 5.0), (64.0, 60.0, 3.0)]
+        {
+            samples.add(Bracket { before, after }, value);
+        }
+        assert_eq!(samples.placements(), [Placement::SameComplex, Placement::Across]);
+        assert_eq!(samples.placement(), Some(Placement::SameComplex));
+        let spread = samples.spread(Placement::SameComplex, |sample| sample.value).unwrap();
+        assert_eq!((spread.median, spread.n), (2.0, 2));
+        assert_eq!(samples.discarded(), 0.25);
+        assert_eq!(samples.outside(Placement::SameComplex), 0.5);
+        assert_eq!(samples.spread(Placement::Far, |sample| sample.value), None);
+    }
+}
