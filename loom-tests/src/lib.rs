@@ -28,18 +28,12 @@ pub struct Bounds {
 impl Bounds {
     /// Everything, at CI bounds too: for models that are small enough.
     pub fn none() -> Self {
-        Self {
-            preemptions: None,
-            branches: 10_000,
-        }
+        Self { preemptions: None, branches: 10_000 }
     }
 
     /// At most `preemptions` involuntary switches in CI, everything under `--full`.
     pub fn ci(preemptions: usize) -> Self {
-        Self {
-            preemptions: (!is_full()).then_some(preemptions),
-            ..Self::none()
-        }
+        Self { preemptions: (!is_full()).then_some(preemptions), ..Self::none() }
     }
 
     /// The same with another limit of accesses in one execution.
@@ -109,10 +103,7 @@ where
         .cloned()
         .or_else(|| payload.downcast_ref::<&str>().map(|text| text.to_string()))
         .unwrap_or_else(|| "a panic without a message".to_string());
-    Some(Found {
-        executions: executions.load(Ordering::Relaxed),
-        message,
-    })
+    Some(Found { executions: executions.load(Ordering::Relaxed), message })
 }
 
 fn run<T, F>(bounds: Bounds, executions: &Arc<AtomicUsize>, model: F) -> Explored<T>
@@ -133,13 +124,8 @@ where
         count.fetch_add(1, Ordering::Relaxed);
         let outcome = model();
         // A std mutex, invisible to loom: no other thread of this execution takes it.
-        seen.lock()
-            .expect("an earlier execution panicked")
-            .insert(outcome);
+        seen.lock().expect("an earlier execution panicked").insert(outcome);
     });
     let outcomes = std::mem::take(&mut *outcomes.lock().expect("an execution panicked"));
-    Explored {
-        outcomes,
-        executions: executions.load(Ordering::Relaxed),
-    }
+    Explored { outcomes, executions: executions.load(Ordering::Relaxed) }
 }

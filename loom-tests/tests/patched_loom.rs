@@ -78,9 +78,7 @@ impl Vyukov {
 }
 
 fn advance(counter: &AtomicUsize, from: usize) -> bool {
-    counter
-        .compare_exchange(from, from + 1, Ordering::Relaxed, Ordering::Relaxed)
-        .is_ok()
+    counter.compare_exchange(from, from + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
 /// Two senders of one message each, one receiver that tries twice; what it received.
@@ -101,18 +99,14 @@ fn two_senders(publish: Ordering, observe: Ordering) -> Vec<usize> {
 /// Fails under the published loom, which explores 123 executions and finds nothing.
 #[test]
 fn a_relaxed_publish_is_found() {
-    let found = find_bug(Bounds::none(), || {
-        two_senders(Ordering::Relaxed, Ordering::Acquire)
-    });
+    let found = find_bug(Bounds::none(), || two_senders(Ordering::Relaxed, Ordering::Acquire));
     assert_found(found);
 }
 
 /// Fails under the published loom.
 #[test]
 fn a_relaxed_observe_is_found() {
-    let found = find_bug(Bounds::none(), || {
-        two_senders(Ordering::Release, Ordering::Relaxed)
-    });
+    let found = find_bug(Bounds::none(), || two_senders(Ordering::Release, Ordering::Relaxed));
     assert_found(found);
 }
 
@@ -125,9 +119,7 @@ fn assert_found(found: Option<Found>) {
 /// The published loom sees the empty one alone.
 #[test]
 fn every_outcome_is_explored() {
-    let explored = explore(Bounds::none(), || {
-        two_senders(Ordering::Release, Ordering::Acquire)
-    });
+    let explored = explore(Bounds::none(), || two_senders(Ordering::Release, Ordering::Acquire));
     let permitted = [vec![], vec![1], vec![2], vec![1, 2], vec![2, 1]];
     assert_eq!(explored.outcomes, BTreeSet::from(permitted));
     assert!(explored.executions > 30_000, "only {}", explored.executions);
