@@ -73,15 +73,12 @@ impl<T: Message> Receiver<T> {
         if head > POSITION_LIMIT {
             return Err(Corrupt { word: "head", value: head }.into());
         }
-        let mut in_doubt_until = head;
-        if seat.inherited_from_dead() {
-            // SEAT: as above.
-            let claim = seat.claim().load(relaxed::FENCED);
-            if claim > head + slots.capacity() {
-                return Err(Corrupt { word: "claim", value: claim }.into());
-            }
-            in_doubt_until = claim.max(head);
+        // SEAT: as above. One who left in order hands on what was in doubt before him.
+        let claim = seat.claim().load(relaxed::FENCED);
+        if claim > head + slots.capacity() {
+            return Err(Corrupt { word: "claim", value: claim }.into());
         }
+        let in_doubt_until = claim.max(head);
         let gate = Gate::new(POSITION_LIMIT)?;
         Ok(Self { slots, gate, head, empty_at: head, in_doubt_until, exposed: 0, seat })
     }
@@ -368,12 +365,13 @@ impl<T> Drop for Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Settles a forgotten guard, clears the claim and leaves the seat.
+    /// Settles a forgotten guard, hands on what is still in doubt and leaves the seat.
     fn leave(&mut self) {
         let head = self.head + self.exposed;
         // RETIRE: as in `retire`.
         self.slots.segment().span().word(layout::spsc::HEAD).store(head, retire::RELEASE);
-        self.seat.claim().store(0, relaxed::SOLE_WRITER);
+        let claim = if self.in_doubt_until > head { self.in_doubt_until } else { 0 };
+        self.seat.claim().store(claim, relaxed::SOLE_WRITER);
         self.seat.leave();
     }
 }
