@@ -83,6 +83,11 @@ impl<T> Samples<T> {
         placements
     }
 
+    /// Where each sample was taken, and the raw round trip there.
+    pub fn met(&self) -> impl Iterator<Item = (Placement, f64)> {
+        self.kept.iter().map(|sample| (sample.placement, sample.line))
+    }
+
     /// The samples of one placement.
     pub fn of(&self, placement: Placement) -> impl Iterator<Item = &Sample<T>> {
         self.kept.iter().filter(move |sample| sample.placement == placement)

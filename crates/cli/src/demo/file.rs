@@ -1,0 +1,159 @@
+//! Moving the file: every byte of it through each transport, verified at the receiver.
+//!
+//! The file goes in slices, each through all transports before the next. A slice is
+//! moved with its checksum computed at the receiver. Some are moved again with each
+//! line merely touched, and through the raw stream too, between the same two probes.
+
+use std::time::{Duration, Instant};
+
+use annulus_measure::pair::Proof;
+use annulus_measure::sample::Samples;
+use annulus_measure::table::{Table, figure};
+use annulus_measure::{Error, Kind, Lane, Pair};
+
+use super::progress::Progress;
+use super::source::{SLICE, Source, size};
+use super::{Failure, ROWS, Where, percent, typical};
+
+/// Bytes in a message.
+const MESSAGE: usize = 64 << 10;
+
+/// The raw stream's lane; the rows' lanes follow it.
+const RAW: usize = 0;
+
+/// From here on slices are moved once each, and here a huge file is cut short.
+const SAMPLING: Duration = Duration::from_secs(10);
+const MOVING: Duration = Duration::from_secs(17);
+
+/// Every so many slices show the raw partner.
+const STRIDE: u64 = 4;
+
+/// A sleeping transport is shown for comparison: a part of the file will do.
+const SLEEPING_SLICES: u64 = 16;
+
+/// This part's lanes.
+pub fn lanes() -> Vec<Lane> {
+    let rows = ROWS.iter().map(|row| row.lane(MESSAGE));
+    std::iter::once(Lane::new(Kind::Raw, MESSAGE)).chain(rows).collect()
+}
+
+/// Nanoseconds for a slice.
+struct Timing {
+    checked: f64,
+    plain: Option<(f64, f64)>,
+}
+
+/// What one transport did.
+#[derive(Default)]
+struct Moved {
+    samples: Samples<Timing>,
+    bytes: u64,
+}
+
+/// What all did.
+pub struct Report(Vec<Moved>);
+
+/// Moves the file through each transport.
+pub fn measure(
+    pair: &mut Pair,
+    source: &Source,
+    progress: &mut Progress,
+) -> Result<Report, Failure> {
+    let mut moved: Vec<Moved> = ROWS.iter().map(|_| Moved::default()).collect();
+    if source.is_empty() {
+        return Ok(Report(moved));
+    }
+    progress.begin("Moving the file", source.slices());
+    let mut slice = Vec::new();
+    source.read(0, &mut slice).map_err(Failure::File)?;
+    for lane in RAW..=RAW + ROWS.len() {
+        // Brings the pages in.
+        verified(pair, lane, &slice, Proof::LineSum)?;
+    }
+    let start = Instant::now();
+    for index in 0..source.slices() {
+        if start.elapsed() > MOVING {
+            break;
+        }
+        source.read(index, &mut slice).map_err(Failure::File)?;
+        let beside_raw = index % STRIDE == 0 && start.elapsed() < SAMPLING;
+        for (number, (row, moved)) in ROWS.iter().zip(&mut moved).enumerate() {
+            if row.blocking && (!beside_raw || index >= STRIDE * SLEEPING_SLICES) {
+                continue;
+            }
+            let timing = |pair: &mut Pair| timing(pair, RAW + 1 + number, &slice, beside_raw);
+            if slice.len() == SLICE {
+                moved.samples.take(pair, timing)?;
+            } else {
+                // Too short to say how fast, but part of the file.
+                timing(pair)?;
+            }
+            moved.bytes += slice.len() as u64;
+        }
+        progress.at(index + 1);
+    }
+    Ok(Report(moved))
+}
+
+fn timing(pair: &mut Pair, lane: usize, slice: &[u8], beside_raw: bool) -> Result<Timing, Error> {
+    let mut plain = None;
+    if beside_raw {
+        let raw = verified(pair, RAW, slice, Proof::LineSum)?;
+        plain = Some((verified(pair, lane, slice, Proof::LineSum)?, raw));
+    }
+    Ok(Timing { checked: verified(pair, lane, slice, Proof::Checksum)?, plain })
+}
+
+/// Moves a slice and compares the receiver's proof with the bytes sent.
+fn verified(pair: &mut Pair, lane: usize, slice: &[u8], proof: Proof) -> Result<f64, Error> {
+    let (nanos, found) = pair.file(lane, slice, proof)?;
+    let expected = proof.of(slice);
+    if found == expected { Ok(nanos) } else { Err(Error::Checksum { found, expected }) }
+}
+
+impl Report {
+    /// The share of samples that other programs spoilt.
+    pub fn interrupted(&self) -> f64 {
+        self.0.iter().map(|moved| moved.samples.interrupted()).fold(0.0, f64::max)
+    }
+
+    /// The table, for the placement met most.
+    pub fn report(&self, source: &Source) -> String {
+        if source.is_empty() {
+            return format!("{source} is empty: there is nothing to move.\n");
+        }
+        let placement = Where::most(self.0.iter().flat_map(|moved| moved.samples.met()));
+        let heading =
+            ["the file", "GB/s", "x raw", "with checksum", "x raw", "verified", "thrown away"];
+        let mut table = Table::new(heading);
+        let mut raws = Vec::new();
+        for (row, moved) in ROWS.iter().zip(&self.0) {
+            let timings = || moved.samples.of(placement.main).map(|sample| &sample.value);
+            let plains = || timings().filter_map(|timing| timing.plain);
+            let checked = typical(timings().map(|timing| timing.checked));
+            let raw = typical(plains().map(|(_, raw)| raw));
+            raws.extend(plains().map(|(_, raw)| raw));
+            table.row([
+                row.name.to_owned(),
+                figure(rate(typical(plains().map(|(plain, _)| plain)))),
+                figure(typical(plains().map(|(plain, raw)| raw / plain))),
+                figure(rate(checked)),
+                figure(raw / checked),
+                size(moved.bytes),
+                percent(moved.samples.outside(placement.main)),
+            ]);
+        }
+        let raw = figure(rate(typical(raws)));
+        format!(
+            "{source}, in messages of 64 KiB.\n{placement}\n\n{table}\n\
+             raw: two memcpy through a bare ring of 64 KiB chunks, {raw} GB/s. Without the \
+             checksum the receiver\ntouches each cache line once; with it, it computes XXH3 of \
+             all bytes, which equalled the sender's.\n"
+        )
+    }
+}
+
+/// GB/s from nanoseconds for a slice.
+fn rate(nanos: f64) -> f64 {
+    SLICE as f64 / nanos
+}
