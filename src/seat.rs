@@ -62,8 +62,6 @@ pub(crate) struct Seat {
     segment: Arc<Segment>,
     index: usize,
     incarnation: u64,
-    /// The predecessor died in the seat: what he had exposed is in doubt.
-    inherited_from_dead: bool,
     _lock: Lock,
 }
 
@@ -92,7 +90,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         if let Self::Private { segment, index } = self {
             // SEAT: as the kernel does, even for one who was killed.
-            segment.private_lock(*index).kernel_store(0, edge::RELEASE);
+            segment.private_lock(*index).unwatched_store(0, edge::RELEASE);
         }
     }
 }
@@ -136,7 +134,6 @@ impl Seat {
             // Nobody can tell whether he lives.
             return Err(Error::SeatTaken { role, pid: pid(segment, index) });
         }
-        let inherited_from_dead = !matches!(before, SeatState::Vacant | SeatState::Closed);
         let incarnation = was.wrapping_add(1) & (u64::MAX >> 8);
         word(segment, index, layout::seat::PID)
             .store(u64::from(sys::process_id()), relaxed::SOLE_WRITER);
@@ -149,23 +146,12 @@ impl Seat {
         {
             return Err(Error::SeatTaken { role, pid: pid(segment, index) });
         }
-        Ok(Self {
-            segment: Arc::clone(segment),
-            index,
-            incarnation,
-            inherited_from_dead,
-            _lock: lock,
-        })
+        Ok(Self { segment: Arc::clone(segment), index, incarnation, _lock: lock })
     }
 
     /// The end of the run of positions that the occupant has exposed.
     pub(crate) fn claim(&self) -> &Word {
         word(&self.segment, self.index, layout::seat::CLAIM)
-    }
-
-    /// Whether the predecessor died in the seat.
-    pub(crate) fn inherited_from_dead(&self) -> bool {
-        self.inherited_from_dead
     }
 
     /// Leaves the seat in order. Not called in a forked child.
