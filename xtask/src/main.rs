@@ -3,6 +3,7 @@
 mod cargo;
 mod loom;
 mod process;
+mod test;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run every check that a change must pass, each under its own time limit.
+    Test(test::Options),
     /// Explore the models of loom-tests with the patched loom.
     Loom(loom::Options),
 }
@@ -25,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = process::kill_children_when_interrupted().and_then(|()| match cli.command {
+        Command::Test(options) => test::main(&options),
         Command::Loom(options) => loom::main(&options),
     });
     match result {

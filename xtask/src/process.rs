@@ -249,7 +249,7 @@ fn end(group: Pid, child: &mut Child) {
 }
 
 /// The command as one would type it, without the paths and variables of this machine.
-fn shown(command: &Command) -> String {
+pub fn shown(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let program = program.rsplit('/').next().unwrap_or_default();
     let arguments = command.get_args().map(|argument| argument.to_string_lossy());

@@ -29,12 +29,16 @@ fn main() -> Result<(), Error> {
         ring(65536),
         raw(1 << 20),
         ring(1 << 20),
+        ring(8).capacity(16).both_ways(),
+        ring(56).capacity(16).both_ways(),
     ];
     let one_way = |lane, batch, raw, lines| Measure::OneWay { lane, batch, raw, lines };
     let named = [
-        ("round trip 8 B / two lines", "0.95", Measure::RoundTrip { lane: 1 }),
-        ("round trip 56 B / two lines", "0.95", Measure::RoundTrip { lane: 2 }),
-        ("its p99, 8 B / raw p99", "1.1", Measure::SlowRoundTrip { lane: 1 }),
+        ("round trip 8 B / two lines", "0.95", Measure::RoundTrip { lane: 11 }),
+        ("round trip 56 B / two lines", "0.95", Measure::RoundTrip { lane: 12 }),
+        ("its p99, 8 B / raw p99", "1.1", Measure::SlowRoundTrip { lane: 11 }),
+        ("round trip 8 B, 4096 slots", "0.95", Measure::RoundTrip { lane: 1 }),
+        ("round trip 56 B, 1024 slots", "0.95", Measure::RoundTrip { lane: 2 }),
         ("8 B single / raw line", "0.45", one_way(1, 1, 0, 1.0)),
         ("56 B single / raw line", "1.3", one_way(2, 1, 0, 1.0)),
         ("256 B single / 4 raw lines", "1.3", one_way(3, 1, 0, 4.0)),
@@ -50,10 +54,8 @@ fn main() -> Result<(), Error> {
         .collect();
 
     let mut pair = Pair::start(&lanes)?;
-    for (_, _, comparison) in &comparisons {
-        for _ in 0..3 {
-            comparison.warm_up(&mut pair)?;
-        }
+    for (_, _, comparison) in &mut comparisons {
+        comparison.warm_up(&mut pair)?;
     }
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     while Instant::now() < end {
@@ -62,8 +64,18 @@ fn main() -> Result<(), Error> {
         }
     }
 
-    let heading =
-        ["figure", "placement", "ns", "raw ns", "ratio", "p10..p90", "target", "n", "discarded"];
+    let heading = [
+        "figure",
+        "placement",
+        "ns",
+        "raw ns",
+        "ratio",
+        "p10..p90",
+        "target",
+        "n",
+        "discarded",
+        "interrupted",
+    ];
     let mut table = Table::new(heading);
     for (name, target, comparison) in &comparisons {
         for verdict in comparison.verdicts() {
@@ -78,6 +90,7 @@ fn main() -> Result<(), Error> {
                 format!("<= {target}"),
                 n.to_string(),
                 format!("{:.0} %", 100.0 * comparison.samples().discarded()),
+                format!("{:.0} %", 100.0 * comparison.samples().interrupted()),
             ]);
         }
     }

@@ -1,10 +1,13 @@
 //! One figure of a lane against its raw partner, sample by sample.
 
-use crate::placement::Placement;
+use std::collections::BTreeMap;
+
+use crate::latency::Latency;
+use crate::placement::{GROUP, Placement};
 use crate::raw::Lines;
 use crate::sample::Samples;
-use crate::stats::{Spread, median, quantile};
-use crate::{Error, Pair};
+use crate::stats::{Spread, median};
+use crate::{Error, Lane, Pair};
 
 /// What is measured, and against what. Lanes are indices into the pair's.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +17,7 @@ pub enum Measure {
         /// A lane that goes both ways.
         lane: usize,
     },
-    /// The slowest of a hundred round trips, over the slowest of a hundred raw ones.
+    /// The 99th percentile of single round trips, over that of raw two-line ones.
     SlowRoundTrip {
         /// A lane that goes both ways.
         lane: usize,
@@ -23,13 +26,22 @@ pub enum Measure {
     OneWay {
         /// The lane.
         lane: usize,
-        /// Messages in a batch.
+        /// Messages in a batch; 1 for single sends.
         batch: usize,
         /// A raw lane.
         raw: usize,
         /// Lines of 64 bytes that a message is held to be.
         lines: f64,
     },
+}
+
+impl Measure {
+    fn lane(&self) -> usize {
+        let (Measure::RoundTrip { lane }
+        | Measure::SlowRoundTrip { lane }
+        | Measure::OneWay { lane, .. }) = *self;
+        lane
+    }
 }
 
 /// A lane's figure and its partner's, in nanoseconds.
@@ -65,36 +77,116 @@ pub struct Verdict {
 #[derive(Debug)]
 pub struct Comparison {
     measure: Measure,
+    plan: Plan,
+    raw_plan: Plan,
     samples: Samples<Against>,
-    /// Message sizes of all lanes, to know how many make a sample long enough.
-    sizes: Vec<usize>,
+    /// All single round trips of the samples kept: the lane's, and raw ones.
+    singles: BTreeMap<Placement, [Latency; 2]>,
 }
 
-/// Bytes a one-way sample moves at most, and messages: about a millisecond.
-const SAMPLE_BYTES: usize = 8 << 20;
-const SAMPLE_MESSAGES: usize = 200_000;
+/// How long a sample of one figure is meant to take: short, since the cores move.
+const SAMPLE_NANOS: f64 = 1.5e6;
+
+/// How many messages make a sample.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    messages: u64,
+    bytes: f64,
+}
+
+impl Plan {
+    fn first(lane: &Lane) -> Plan {
+        Plan { messages: 64, bytes: lane.size as f64 }
+    }
+
+    /// So many that they take as long as a sample should.
+    fn fit(&mut self, nanos_per_message: f64) {
+        self.messages = (SAMPLE_NANOS / nanos_per_message).clamp(16.0, 500_000.0) as u64;
+    }
+
+    fn groups(&self) -> usize {
+        (self.messages / GROUP).clamp(3, 60) as usize
+    }
+
+    fn singles(&self) -> usize {
+        self.messages.clamp(20, 2000) as usize
+    }
+}
 
 impl Comparison {
     /// None of it measured yet.
-    pub fn new(lanes: &[crate::Lane], measure: Measure) -> Comparison {
-        let sizes = lanes.iter().map(|lane| lane.size).collect();
-        Comparison { measure, samples: Samples::new(), sizes }
+    pub fn new(lanes: &[Lane], measure: Measure) -> Comparison {
+        let plan = Plan::first(&lanes[measure.lane()]);
+        let raw_plan = match measure {
+            Measure::OneWay { raw, .. } => Plan::first(&lanes[raw]),
+            _ => Plan { messages: 2000, bytes: 64.0 },
+        };
+        Comparison { measure, plan, raw_plan, samples: Samples::new(), singles: BTreeMap::new() }
     }
 
-    /// Brings pages, caches and branch predictors in, without a figure.
-    pub fn warm_up(&self, pair: &mut Pair) -> Result<(), Error> {
-        self.measure(pair, true).map(drop)
+    /// Brings pages, caches and predictors in, and learns how many messages make a
+    /// sample.
+    pub fn warm_up(&mut self, pair: &mut Pair) -> Result<(), Error> {
+        for _ in 0..3 {
+            match self.measure {
+                Measure::OneWay { lane, batch, raw, .. } => {
+                    self.plan.fit(pair.one_way(lane, self.plan.messages, batch)?);
+                    self.raw_plan.fit(pair.one_way(raw, self.raw_plan.messages, 1)?);
+                }
+                Measure::RoundTrip { lane } | Measure::SlowRoundTrip { lane } => {
+                    self.plan.fit(typical(pair.round_trips(lane, self.plan.groups(), GROUP)?));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes one bracketed sample.
     pub fn sample(&mut self, pair: &mut Pair) -> Result<(), Error> {
         // In turns, so that no side always comes after the other.
         let raw_first = self.samples.taken().is_multiple_of(2);
-        let mut samples = std::mem::take(&mut self.samples);
-        let taken = samples.take(pair, |pair| self.measure(pair, raw_first));
-        self.samples = samples;
-        self.fill_in();
-        taken
+        let mut singles = [Latency::default(), Latency::default()];
+        let (measure, plan, raw_plan) = (self.measure, self.plan, self.raw_plan);
+        let kept = self.samples.take(pair, |pair| match measure {
+            Measure::RoundTrip { lane } => {
+                let subject = typical(pair.round_trips(lane, plan.groups(), GROUP)?);
+                // Its partner is the bracket, known when both probes are.
+                Ok(Against { subject, raw: f64::NAN })
+            }
+            Measure::SlowRoundTrip { lane } => {
+                let [of_lane, of_raw] = &mut singles;
+                let mut subject = |pair: &mut Pair| {
+                    of_lane.record_all(&pair.round_trips(lane, plan.singles(), 1)?);
+                    Ok(of_lane.percentile(99.0))
+                };
+                let mut raw = |pair: &mut Pair| {
+                    of_raw.record_all(&pair.lines(Lines::Two, raw_plan.singles(), 1)?);
+                    Ok(of_raw.percentile(99.0))
+                };
+                in_turns(pair, raw_first, &mut subject, &mut raw)
+            }
+            Measure::OneWay { lane, batch, raw, lines } => {
+                let scale = lines * 64.0 / raw_plan.bytes;
+                let mut subject = |pair: &mut Pair| pair.one_way(lane, plan.messages, batch);
+                let mut raw = |pair: &mut Pair| {
+                    pair.one_way(raw, raw_plan.messages, 1).map(|nanos| nanos * scale)
+                };
+                in_turns(pair, raw_first, &mut subject, &mut raw)
+            }
+        })?;
+        match (kept, measure) {
+            (Some(_), Measure::RoundTrip { .. }) => {
+                self.samples.amend_last(|sample| sample.value.raw = sample.line);
+            }
+            (Some(placement), Measure::SlowRoundTrip { .. }) => {
+                let all = self.singles.entry(placement).or_default();
+                for (all, new) in all.iter_mut().zip(&singles) {
+                    all.add(new);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The samples.
@@ -102,71 +194,45 @@ impl Comparison {
         &self.samples
     }
 
-    /// What can be said in each placement that was met.
-    pub fn verdicts(&self) -> Vec<Verdict> {
-        let verdict = |placement| {
-            let of = |figure: fn(&Against) -> f64| {
-                self.samples.spread(placement, |sample| figure(&sample.value))
-            };
-            let subject = of(|against| against.subject)?;
-            let (raw, ratio) = (of(|against| against.raw)?, of(Against::ratio)?);
-            Some(Verdict { placement, subject, raw, ratio })
+    /// All single round trips in one placement, the lane's and raw ones, if that is
+    /// what was measured.
+    pub fn singles(&self, placement: Placement) -> Option<&[Latency; 2]> {
+        self.singles.get(&placement)
+    }
+
+    /// What can be said of one placement.
+    pub fn verdict(&self, placement: Placement) -> Option<Verdict> {
+        let of = |figure: fn(&Against) -> f64| {
+            self.samples.spread(placement, |sample| figure(&sample.value))
         };
-        self.samples.placements().into_iter().filter_map(verdict).collect()
+        let (subject, raw) = (of(|against| against.subject)?, of(|against| against.raw)?);
+        Some(Verdict { placement, subject, raw, ratio: of(Against::ratio)? })
     }
 
-    fn count(&self, lane: usize) -> u64 {
-        (SAMPLE_BYTES / self.sizes[lane]).clamp(16, SAMPLE_MESSAGES) as u64
+    /// What can be said of each placement that was met.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let placements = self.samples.placements();
+        placements.into_iter().filter_map(|placement| self.verdict(placement)).collect()
     }
+}
 
-    fn measure(&self, pair: &mut Pair, raw_first: bool) -> Result<Against, Error> {
-        let in_turns =
-            |pair: &mut Pair,
-             subject: &mut dyn FnMut(&mut Pair) -> Result<f64, Error>,
-             raw: &mut dyn FnMut(&mut Pair) -> Result<f64, Error>| {
-                if raw_first {
-                    let raw = raw(pair)?;
-                    Ok(Against { subject: subject(pair)?, raw })
-                } else {
-                    let subject = subject(pair)?;
-                    Ok(Against { subject, raw: raw(pair)? })
-                }
-            };
-        match self.measure {
-            // Its partner is the bracket, filled in afterwards.
-            Measure::RoundTrip { lane } => {
-                let subject = typical(pair.round_trips(lane, 20, 60)?);
-                Ok(Against { subject, raw: f64::NAN })
-            }
-            Measure::SlowRoundTrip { lane } => in_turns(
-                pair,
-                &mut |pair| Ok(slow(pair.round_trips(lane, 2000, 1)?)),
-                &mut |pair| Ok(slow(pair.lines(Lines::Two, 2000, 1)?)),
-            ),
-            Measure::OneWay { lane, batch, raw, lines } => {
-                let per_line = self.sizes[raw] as f64 / 64.0;
-                let (count, raw_count) = (self.count(lane), self.count(raw));
-                in_turns(pair, &mut |pair| pair.one_way(lane, count, batch), &mut |pair| {
-                    Ok(pair.one_way(raw, raw_count, 1)? / per_line * lines)
-                })
-            }
-        }
-    }
+type Step<'a> = &'a mut dyn FnMut(&mut Pair) -> Result<f64, Error>;
 
-    /// A round trip's partner is its own bracket.
-    fn fill_in(&mut self) {
-        if matches!(self.measure, Measure::RoundTrip { .. }) {
-            self.samples.amend_last(|sample| sample.value.raw = sample.line);
-        }
+fn in_turns(
+    pair: &mut Pair,
+    raw_first: bool,
+    subject: Step<'_>,
+    raw: Step<'_>,
+) -> Result<Against, Error> {
+    if raw_first {
+        let raw = raw(pair)?;
+        Ok(Against { subject: subject(pair)?, raw })
+    } else {
+        let subject = subject(pair)?;
+        Ok(Against { subject, raw: raw(pair)? })
     }
 }
 
 fn typical(times: Vec<f64>) -> f64 {
     median(times).unwrap_or(f64::NAN)
-}
-
-/// The 99th percentile.
-fn slow(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    quantile(&times, 0.99).unwrap_or(f64::NAN)
 }

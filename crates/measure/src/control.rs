@@ -3,9 +3,9 @@
 //! | line | written by | words |
 //! |---|---|---|
 //! | [`GO`] | this process | go, op, five arguments |
-//! | [`REPLY`] | the peer | ready, done, three results |
+//! | [`REPLY`] | the peer | ready, done, result, interruptions |
 //! | [`LEAD`], [`PEER`] | each its own | step, messages so far, state |
-//! | [`END`] | whoever fails first | abort; whether both share one core |
+//! | [`END`] | whoever fails first | abort |
 //! | [`TEXT`] | the peer | why it failed |
 //! | from [`PROBE`] on | both | the raw probes' lines |
 
@@ -79,10 +79,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn create(one_core: bool) -> Result<Control, Error> {
-        let control = Control { shared: Shared::create(SIZE)?, side: Side::Lead };
-        control.word(END, 1).store(u64::from(one_core), Ordering::Relaxed);
-        Ok(control)
+    pub(crate) fn create() -> Result<Control, Error> {
+        Ok(Control { shared: Shared::create(SIZE)?, side: Side::Lead })
     }
 
     pub(crate) fn attach(fd: OwnedFd) -> Result<Control, Error> {
@@ -125,8 +123,9 @@ impl Control {
         Some(Request { op, args })
     }
 
-    /// The peer stands at the step's starting line.
-    pub(crate) fn ready(&self, step: u64) {
+    /// The peer stands at the step's starting line; it was interrupted so often so far.
+    pub(crate) fn ready(&self, step: u64, interruptions: u64) {
+        self.word(REPLY, 3).store(interruptions, Ordering::Relaxed);
         self.word(REPLY, 0).store(step, Ordering::Release);
     }
 
@@ -134,11 +133,14 @@ impl Control {
         self.word(REPLY, 0).load(Ordering::Acquire) == step
     }
 
+    /// How often other programs had taken the peer's core before its last step.
+    pub(crate) fn peer_interruptions(&self) -> u64 {
+        self.word(REPLY, 3).load(Ordering::Relaxed)
+    }
+
     /// The peer has done the step.
-    pub(crate) fn finish(&self, step: u64, results: [u64; 3]) {
-        for (index, &result) in results.iter().enumerate() {
-            self.word(REPLY, 2 + index).store(result, Ordering::Relaxed);
-        }
+    pub(crate) fn finish(&self, step: u64, result: u64) {
+        self.word(REPLY, 2).store(result, Ordering::Relaxed);
         // Pairs with `finished`.
         self.word(REPLY, 1).store(step, Ordering::Release);
     }
@@ -148,8 +150,8 @@ impl Control {
         self.word(REPLY, 1).load(Ordering::Acquire) == step
     }
 
-    pub(crate) fn results(&self) -> [u64; 3] {
-        std::array::from_fn(|index| self.word(REPLY, 2 + index).load(Ordering::Relaxed))
+    pub(crate) fn result(&self) -> u64 {
+        self.word(REPLY, 2).load(Ordering::Relaxed)
     }
 
     /// Notes this side's progress for the watchdog: sole writer, read as a hint.
@@ -178,10 +180,6 @@ impl Control {
             peer: pair(PEER),
             reply: pair(REPLY),
         }
-    }
-
-    pub(crate) fn one_core(&self) -> bool {
-        self.word(END, 1).load(Ordering::Relaxed) != 0
     }
 
     /// Tells both sides to stop.
@@ -249,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_peers_reason_arrives_whole_or_cut() {
-        let control = Control::create(false).unwrap();
+        let control = Control::create().unwrap();
         assert!(control.check().is_ok());
         control.fail("message 7: word 3 differs");
         assert!(
@@ -261,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_request_is_seen_only_at_its_step() {
-        let control = Control::create(false).unwrap();
+        let control = Control::create().unwrap();
         control.ask(3, Request { op: Op::Echo, args: [1, 2, 3, 4, 5] });
         assert!(control.asked(2).is_none());
         let request = control.asked(3).unwrap();

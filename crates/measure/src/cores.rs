@@ -3,6 +3,7 @@
 use std::fs;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
 
 use crate::Error;
@@ -43,6 +44,12 @@ pub fn pin(core: usize) -> Result<(), Error> {
     let mut set = CpuSet::new();
     set.set(core).map_err(Error::system("choosing a core"))?;
     sched_setaffinity(Pid::from_raw(0), &set).map_err(Error::system("pinning to a core"))
+}
+
+/// How often the calling thread had to leave its core to another.
+pub(crate) fn interruptions() -> u64 {
+    getrusage(UsageWho::RUSAGE_THREAD)
+        .map_or(0, |usage| usage.involuntary_context_switches().unsigned_abs())
 }
 
 fn allowed() -> Result<Vec<usize>, Error> {

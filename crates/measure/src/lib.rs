@@ -21,7 +21,7 @@
 //! | [`raw`] | the limits: line round trips, memcpy stream, shared fetch-add |
 //! | [`placement`], [`sample`] | brackets, and which samples are thrown away |
 //! | [`compare`] | a lane's figure against its raw partner |
-//! | [`stats`], [`table`] | medians, spread, text tables |
+//! | [`stats`], [`latency`], [`table`] | medians, spread, histograms, text tables |
 //! | [`clock`], [`cores`] | time stamps and pinning |
 //!
 //! A binary that measures calls [`peer::enter`] first thing in `main`: the peer is
@@ -35,6 +35,7 @@ pub mod cores;
 mod ends;
 mod error;
 pub mod lane;
+pub mod latency;
 pub mod pair;
 pub mod payload;
 pub mod peer;

@@ -54,7 +54,7 @@ impl Pair {
     /// The same with options.
     pub fn start_with(lanes: &[Lane], options: &Options) -> Result<Pair, Error> {
         let cores = Cores::choose()?;
-        let control = Arc::new(Control::create(cores.shared())?);
+        let control = Arc::new(Control::create()?);
         let mut fds: Vec<RawFd> = vec![control.fd().as_raw_fd()];
         let mut description = format!("{};{}", control.fd().as_raw_fd(), cores.peer);
         let mut made = lanes.iter().map(Lane::make).collect::<Result<Vec<_>, _>>()?;
@@ -88,6 +88,12 @@ impl Pair {
     /// Where the two run.
     pub fn cores(&self) -> Cores {
         self.cores
+    }
+
+    /// How often other programs have taken either core from us, up to this process's
+    /// present and the peer's last step.
+    pub fn interruptions(&self) -> u64 {
+        cores::interruptions() + self.control.peer_interruptions()
     }
 
     /// Raw round trips: `each` of them for each of `batches` figures, in nanoseconds
@@ -151,7 +157,7 @@ impl Pair {
         let args = [lane as u64, 0, bytes.len() as u64, 0, proof as u64];
         let nanos = self
             .timed(Op::ReceiveFile, args, |pair, step| pair.lanes[lane].send_file(step, bytes))?;
-        Ok((nanos, self.control.results()[0]))
+        Ok((nanos, self.control.result()))
     }
 
     /// Sends `intact` messages and then one with a flipped bit in this word. It must

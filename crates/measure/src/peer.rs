@@ -44,7 +44,7 @@ fn set_up_and_work<'a>(
     cores::pin(number(parts.next())?)?;
     let mut lanes = parts.map(|lane| read_lane(lane, control)).collect::<Result<Vec<_>, _>>()?;
     // Step 1 is to be there.
-    control.finish(1, [0; 3]);
+    control.finish(1, 0);
     let mut spin = Spin::new(control);
     for step in 2.. {
         control.progress(step, 0);
@@ -57,9 +57,9 @@ fn set_up_and_work<'a>(
         if request.op == Op::Quit {
             break;
         }
-        control.ready(step);
+        control.ready(step, cores::interruptions());
         let result = work(control, &mut lanes, step, request)?;
-        control.finish(step, [result, 0, 0]);
+        control.finish(step, result);
     }
     Ok(())
 }

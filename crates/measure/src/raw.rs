@@ -50,6 +50,7 @@ impl<'a> Caller<'a> {
     #[inline(always)]
     pub(crate) fn call(&mut self, number: u64) -> Result<(), Error> {
         self.there.store(2 * number, Ordering::Release);
+        self.spin.begin();
         while self.back.load(Ordering::Acquire) != 2 * number + 1 {
             self.spin.empty()?;
         }
@@ -66,6 +67,7 @@ pub(crate) fn answer(
 ) -> Result<(), Error> {
     let (there, back) = lines.of(control);
     for number in numbers {
+        spin.begin();
         while there.load(Ordering::Acquire) != 2 * number {
             spin.empty()?;
         }

@@ -20,11 +20,12 @@ pub struct Sample<T> {
 pub struct Samples<T> {
     kept: Vec<Sample<T>>,
     moved: usize,
+    interrupted: usize,
 }
 
 impl<T> Default for Samples<T> {
     fn default() -> Samples<T> {
-        Samples { kept: Vec::new(), moved: 0 }
+        Samples { kept: Vec::new(), moved: 0, interrupted: 0 }
     }
 }
 
@@ -34,30 +35,34 @@ impl<T> Samples<T> {
         Samples::default()
     }
 
-    /// Takes one more sample: whatever `body` measures, and its raw partners, belongs
-    /// inside, so that all of it saw the same placement.
+    /// Takes one more sample; says where, or `None` if it was thrown away. Whatever
+    /// `body` measures, and its raw partners, belongs inside, so that all of it saw the
+    /// same placement.
     pub fn take(
         &mut self,
         pair: &mut Pair,
         body: impl FnOnce(&mut Pair) -> Result<T, Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Placement>, Error> {
         let before = probe(pair)?;
+        let interruptions = pair.interruptions();
         let value = body(pair)?;
         let after = probe(pair)?;
-        self.add(Bracket { before, after }, value);
-        Ok(())
+        self.interrupted += usize::from(pair.interruptions() != interruptions);
+        Ok(self.add(Bracket { before, after }, value))
     }
 
-    fn add(&mut self, bracket: Bracket, value: T) {
-        match bracket.placement() {
+    fn add(&mut self, bracket: Bracket, value: T) -> Option<Placement> {
+        let placement = bracket.placement();
+        match placement {
             None => self.moved += 1,
             Some(placement) => {
                 self.kept.push(Sample { placement, line: bracket.round_trip(), value });
             }
         }
+        placement
     }
 
-    /// Completes the sample taken last, if it was kept.
+    /// Completes the sample taken last, if there is one.
     pub(crate) fn amend_last(&mut self, amend: impl FnOnce(&mut Sample<T>)) {
         if let Some(sample) = self.kept.last_mut() {
             amend(sample);
@@ -100,6 +105,12 @@ impl<T> Samples<T> {
     /// The share thrown away since the cores moved while the sample was taken.
     pub fn discarded(&self) -> f64 {
         share(self.moved, self.taken())
+    }
+
+    /// The share during which other programs had one of the two cores. Such samples are
+    /// kept, since medians bear a few of them; many of them spoil all figures.
+    pub fn interrupted(&self) -> f64 {
+        share(self.interrupted, self.taken())
     }
 
     /// The share not used by a report on this placement alone.

@@ -5,19 +5,26 @@ use std::sync::Arc;
 use crate::Error;
 use crate::control::Control;
 
-/// One `pause` for each empty poll. Now and then it looks whether the other side
-/// gave up, and lets it run where both share a core.
+/// One `pause` for each empty poll; after some 20 us in vain, as annulus does too, it
+/// lets others run between polls, and looks whether the other side gave up.
 pub(crate) struct Spin {
     empties: u32,
     control: Arc<Control>,
 }
 
-/// Empty polls between two looks around: about 100 us.
-const PATIENCE: u32 = 4096;
+/// Empty polls before the first look around, and between two later ones.
+const PATIENCE: u32 = 512;
+const BETWEEN: u32 = 32;
 
 impl Spin {
     pub(crate) fn new(control: &Arc<Control>) -> Spin {
         Spin { empties: 0, control: Arc::clone(control) }
+    }
+
+    /// To be called before the first poll.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self) {
+        self.empties = 0;
     }
 
     /// To be called after each empty poll.
@@ -31,8 +38,7 @@ impl Spin {
     #[cold]
     #[inline(never)]
     fn look_around(&mut self) -> Result<(), Error> {
-        // On a shared core only the kernel can let the other side go on.
-        self.empties = if self.control.one_core() { PATIENCE - 16 } else { 0 };
+        self.empties = PATIENCE - BETWEEN;
         std::thread::yield_now();
         self.control.check()
     }

@@ -57,7 +57,6 @@ pub fn models(bounds: &str) -> Result<Command> {
 }
 
 /// `cargo clippy` of the models and of annulus as they see it.
-#[expect(dead_code, reason = "its step comes next")]
 pub fn clippy() -> Result<Command> {
     let mut command = patched("clippy")?;
     command.args(["--release", "--all-targets", "--", "-Dwarnings"]);

@@ -32,6 +32,7 @@ impl ByteEnd {
     }
 
     fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        self.spin.begin();
         while !bytes.is_empty() {
             match nix::unistd::write(&self.fd, bytes) {
                 Ok(written) => bytes = &bytes[written..],
@@ -44,6 +45,7 @@ impl ByteEnd {
     /// Reads at least `least` bytes, and more if they are there.
     fn read_some(&mut self, bytes: &mut [u8], least: usize) -> Result<usize, Error> {
         let mut filled = 0;
+        self.spin.begin();
         while filled < least {
             match nix::unistd::read(&self.fd, &mut bytes[filled..]) {
                 Ok(0) => return Err(Error::Disconnected { transport: self.name }),

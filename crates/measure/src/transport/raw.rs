@@ -99,6 +99,7 @@ impl<const W: usize> Sending<W> for RawEnd<W> {
 
     #[inline(always)]
     fn send_part(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.spin.begin();
         while self.mine - self.theirs == self.capacity {
             // Pairs with the receiver's Release: its copy out is over.
             self.theirs = self.head().load(Ordering::Acquire);
@@ -131,6 +132,7 @@ impl<const W: usize> Receiving<W> for RawEnd<W> {
 
     #[inline(always)]
     fn recv_part(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+        self.spin.begin();
         while self.mine == self.theirs {
             // Pairs with the sender's Release: its copy in is over.
             self.theirs = self.tail().load(Ordering::Acquire);
