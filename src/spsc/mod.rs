@@ -66,20 +66,20 @@ const NOT_FULL: usize = 1;
 /// `M` is a [`Message`](crate::Message), or `[u8]` for byte messages up to a maximum
 /// length. Cheap to clone; clones share one mapping, which lives as long as any of them
 /// or any endpoint.
-pub struct Ring<M: Payload + ?Sized, A: Trust = Copying> {
+pub struct Ring<M: ?Sized, A = Copying> {
     segment: Arc<Segment>,
     format: Format,
     patience: Patience,
     _messages: PhantomData<fn(A) -> M>,
 }
 
-impl<M: Payload + ?Sized, A: Trust> Clone for Ring<M, A> {
+impl<M: ?Sized, A> Clone for Ring<M, A> {
     fn clone(&self) -> Self {
         Self { segment: Arc::clone(&self.segment), _messages: PhantomData, ..*self }
     }
 }
 
-impl<M: Payload + ?Sized, A: Trust> fmt::Debug for Ring<M, A> {
+impl<M: ?Sized, A> fmt::Debug for Ring<M, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("spsc::Ring").field("format", &self.format).finish_non_exhaustive()
     }
@@ -105,6 +105,18 @@ impl<M: Payload + ?Sized> Ring<M> {
     /// As [`Options::from_fd`].
     pub fn from_fd(memfd: OwnedFd) -> Result<Self, Error> {
         Self::options().from_fd(memfd)
+    }
+}
+
+/// Needing no trust is always safe.
+impl<M: ?Sized> From<Ring<M, Trusted>> for Ring<M> {
+    fn from(ring: Ring<M, Trusted>) -> Self {
+        Self {
+            segment: ring.segment,
+            format: ring.format,
+            patience: ring.patience,
+            _messages: PhantomData,
+        }
     }
 }
 
