@@ -1,54 +1,248 @@
-//! The one loop of every ring: try, spin, yield, until done or the deadline passes.
+//! The one loop of every ring: try, spin, yield, sleep, until done, ended, cancelled or
+//! the deadline passes.
 //!
-//! Imports: atomic.
+//! ```text
+//!   spin (1 us) ──▶ yield (to 20 us) ──▶ [ prepare · look · sleep a slice ] ──┐
+//!                                              ▲                              │
+//!                                              └── is the peer alive? ◀───────┘
+//! ```
+//!
+//! Imports: atomic, segment, seat, wait.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::atomic::{pause, yield_now};
+use crate::atomic::{Bug, Slept, Word, pause, relaxed, seeded, yield_now};
+use crate::error::{Corrupt, Error, WaitError};
+use crate::seat::{self, SeatState};
+use crate::segment::Segment;
+use crate::wait::Event;
 
 /// Polls between two looks at the clock, so that looking (about 25 ns) costs little.
 const POLLS_A_LOOK: u32 = 32;
-
-/// How long to poll before giving the processor away between polls.
-const SPIN: Duration = Duration::from_micros(20);
 
 /// Pauses on the first empty poll after a streak: keeps a fast receiver off the line
 /// that is being written.
 pub(crate) const PAUSES_AFTER_STREAK: u32 = 16;
 
-/// What a blocked operation was told.
-pub(crate) struct TimedOut;
+/// How long a sleeper who could not be noted sleeps.
+const UNNOTED: Duration = Duration::from_millis(1);
 
-/// Polls until `attempt` gives something or the deadline passes.
+/// How long each stage of waiting lasts; private to a handle.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Polling with a pause in between.
+    pub(crate) spin: Duration,
+    /// Polling with the processor given away in between.
+    pub(crate) yielding: Duration,
+    /// The longest uninterrupted sleep.
+    pub(crate) slice: Duration,
+}
+
+impl Patience {
+    /// The default: a peer that runs answers while the waiter spins; one that shares
+    /// the processor gets it after a microsecond.
+    pub(crate) const DEFAULT: Self = Self {
+        spin: Duration::from_micros(1),
+        yielding: Duration::from_micros(19),
+        slice: Duration::from_millis(100),
+    };
+}
+
+/// Why a wait ended without a result.
+pub(crate) enum Unfinished {
+    TimedOut,
+    Cancelled,
+    Corrupt(Corrupt),
+}
+
+/// Ends the blocked call of one endpoint, from any thread.
 ///
-/// `first_pauses`: pauses before the first poll; one before each later poll.
-#[cold]
-#[inline(never)]
-pub(crate) fn poll<R>(
-    deadline: Option<Instant>,
-    first_pauses: u32,
-    mut attempt: impl FnMut() -> Option<R>,
-) -> Result<R, TimedOut> {
-    for _ in 1..first_pauses {
-        pause();
+/// ```
+/// use annulus::{RecvError, spsc};
+///
+/// let (_sender, mut receiver) = spsc::channel::<u64>(8)?;
+/// let cancel = receiver.cancel_handle();
+/// let thread = std::thread::spawn(move || receiver.recv());
+/// cancel.cancel();
+/// assert_eq!(thread.join().unwrap(), Err(RecvError::Cancelled));
+/// # Ok::<(), annulus::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct CancelHandle {
+    waiter: Arc<Waiter>,
+}
+
+impl CancelHandle {
+    /// Ends the call that the endpoint is blocked in; if it is in none, the next one that
+    /// would block. One cancellation ends one call. Does not block; makes a system call.
+    pub fn cancel(&self) {
+        self.waiter.cancelled.store(1, relaxed::FENCED);
+        self.waiter.event.interrupt();
     }
-    let mut began = None;
-    loop {
-        for _ in 0..POLLS_A_LOOK {
+}
+
+impl core::fmt::Debug for CancelHandle {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("CancelHandle")
+    }
+}
+
+/// How an endpoint waits: on which event, for how long, until who says so.
+pub(crate) struct Waiter {
+    event: Event,
+    patience: Patience,
+    cancelled: Word,
+}
+
+/// What a waiting operation looks at.
+pub(crate) trait Blocked {
+    /// What it waits for.
+    type Outcome;
+    /// Cheaply: has anything changed?
+    fn stirs(&self) -> bool;
+    /// Looks closely; `None`: nothing yet.
+    fn look(&mut self) -> Option<Self::Outcome>;
+    /// Once a slice: may make system calls to see whether the peer lives.
+    fn look_around(&mut self) -> Option<Self::Outcome>;
+}
+
+impl Waiter {
+    pub(crate) fn new(event: Event, patience: Patience) -> Arc<Self> {
+        Arc::new(Self { event, patience, cancelled: Word::new(0) })
+    }
+
+    /// The event that it waits on.
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// A handle that ends waits on it.
+    pub(crate) fn cancel_handle(self: &Arc<Self>) -> CancelHandle {
+        CancelHandle { waiter: Arc::clone(self) }
+    }
+
+    /// Takes a cancellation, if there is one.
+    fn is_cancelled(&self) -> bool {
+        // Ordered by the bump of the generation, or seen a little later.
+        self.cancelled.load(relaxed::FENCED) != 0
+            && self.cancelled.compare_exchange(1, 0, relaxed::SOLE_WRITER, relaxed::HINT).is_ok()
+    }
+
+    /// Waits until `blocked` has an outcome, in stages.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wait<B: Blocked>(
+        &self,
+        blocked: &mut B,
+        deadline: Option<Instant>,
+        first_pauses: u32,
+    ) -> Result<B::Outcome, Unfinished> {
+        if let Some(outcome) = blocked.look() {
+            return Ok(outcome);
+        }
+        for _ in 1..first_pauses {
             pause();
-            if let Some(result) = attempt() {
-                return Ok(result);
+        }
+        // Models go to sleep at once: polling adds states and no behaviour.
+        if !(cfg!(loom) && self.event.sleeps())
+            && let Some(ended) = self.poll(blocked, deadline)
+        {
+            return ended;
+        }
+        self.park(blocked, deadline)
+    }
+
+    /// The stages without sleep; `None`: over, go to sleep.
+    fn poll<B: Blocked>(
+        &self,
+        blocked: &mut B,
+        deadline: Option<Instant>,
+    ) -> Option<Result<B::Outcome, Unfinished>> {
+        let mut began = None;
+        let mut looked_around = None;
+        loop {
+            let spinning = began.is_none_or(|at: Instant| at.elapsed() < self.patience.spin);
+            for _ in 0..if spinning { POLLS_A_LOOK } else { 1 } {
+                pause();
+                if blocked.stirs()
+                    && let Some(outcome) = blocked.look()
+                {
+                    return Some(Ok(outcome));
+                }
+            }
+            if let Some(outcome) = blocked.look() {
+                return Some(Ok(outcome));
+            }
+            if self.is_cancelled() {
+                return Some(Err(Unfinished::Cancelled));
+            }
+            if cfg!(loom) {
+                continue;
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Some(Err(Unfinished::TimedOut));
+            }
+            let began = *began.get_or_insert(now);
+            let waited = now.duration_since(began);
+            if waited >= self.patience.spin {
+                if self.event.sleeps() && waited >= self.patience.spin + self.patience.yielding {
+                    return None;
+                }
+                yield_now();
+            }
+            if now.duration_since(*looked_around.get_or_insert(now)) >= self.patience.slice {
+                looked_around = Some(now);
+                if let Some(outcome) = blocked.look_around() {
+                    return Some(Ok(outcome));
+                }
             }
         }
-        if cfg!(loom) {
-            continue;
-        }
-        let now = Instant::now();
-        if deadline.is_some_and(|deadline| now >= deadline) {
-            return Err(TimedOut);
-        }
-        if now.duration_since(*began.get_or_insert(now)) >= SPIN {
-            yield_now();
+    }
+
+    /// Sleeps, a slice at a time.
+    fn park<B: Blocked>(
+        &self,
+        blocked: &mut B,
+        deadline: Option<Instant>,
+    ) -> Result<B::Outcome, Unfinished> {
+        let mut looked_around = Instant::now();
+        loop {
+            let ticket = self.event.prepare();
+            if !seeded(Bug::NoRecheck)
+                && let Some(outcome) = blocked.look()
+            {
+                return Ok(outcome);
+            }
+            if self.is_cancelled() {
+                return Err(Unfinished::Cancelled);
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(Unfinished::TimedOut);
+            }
+            let Some(ticket) = ticket else {
+                std::thread::sleep(UNNOTED);
+                continue;
+            };
+            let slice_end = now + self.patience.slice;
+            let until = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
+            let slept = self.event.sleep(&ticket, until).map_err(Unfinished::Corrupt)?;
+            if let Some(outcome) = blocked.look() {
+                if slept == Slept::TimedOut {
+                    self.event.count_rescue(&ticket);
+                }
+                return Ok(outcome);
+            }
+            // By the clock, not by how the sleep ended: a storm of signals or of idle
+            // wake-ups must not keep a death unseen.
+            if looked_around.elapsed() >= self.patience.slice {
+                looked_around = Instant::now();
+                if let Some(outcome) = blocked.look_around() {
+                    return Ok(outcome);
+                }
+            }
         }
     }
 }
@@ -56,4 +250,46 @@ pub(crate) fn poll<R>(
 /// The deadline that is `timeout` from now; `None` if it is further than time goes.
 pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
+}
+
+/// Waits until somebody lives in a seat.
+pub(crate) fn wait_for_peer(
+    segment: &Arc<Segment>,
+    index: usize,
+    waiter: &Waiter,
+    timeout: Option<Duration>,
+) -> Result<(), WaitError> {
+    struct Presence<'a>(&'a Arc<Segment>, usize);
+
+    impl Blocked for Presence<'_> {
+        type Outcome = Result<(), Corrupt>;
+
+        fn stirs(&self) -> bool {
+            seat::peek(self.0, self.1) == Ok(SeatState::Live)
+        }
+
+        fn look(&mut self) -> Option<Self::Outcome> {
+            match seat::peek(self.0, self.1) {
+                Ok(SeatState::Live) => Some(Ok(())),
+                Ok(_) => None,
+                Err(corrupt) => Some(Err(corrupt)),
+            }
+        }
+
+        fn look_around(&mut self) -> Option<Self::Outcome> {
+            None
+        }
+    }
+
+    // One who died unnoticed is not there.
+    if let Err(Error::Corrupt(corrupt)) = seat::notice_death(segment, index) {
+        return Err(WaitError::Fault(corrupt.into()));
+    }
+    let deadline = timeout.and_then(deadline_after);
+    match waiter.wait(&mut Presence(segment, index), deadline, 1) {
+        Ok(outcome) => outcome.map_err(|corrupt| WaitError::Fault(corrupt.into())),
+        Err(Unfinished::TimedOut) => Err(WaitError::Timeout),
+        Err(Unfinished::Cancelled) => Err(WaitError::Cancelled),
+        Err(Unfinished::Corrupt(corrupt)) => Err(WaitError::Fault(corrupt.into())),
+    }
 }

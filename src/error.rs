@@ -207,6 +207,9 @@ pub enum TrySendError<T> {
     /// No free slot, and the receiver was found dead.
     #[error("the receiver has died")]
     Died(T),
+    /// The message is longer than the ring's maximum.
+    #[error("the message is longer than the ring's maximum")]
+    TooLong(T),
     /// The handle can't go on.
     #[error("{1}")]
     Fault(T, Fault),
@@ -219,6 +222,12 @@ pub enum SendError<T> {
     /// The deadline passed.
     #[error("timed out while the ring was full")]
     Timeout(T),
+    /// A cancel handle ended the wait.
+    #[error("the wait was cancelled")]
+    Cancelled(T),
+    /// The message is longer than the ring's maximum.
+    #[error("the message is longer than the ring's maximum")]
+    TooLong(T),
     /// No free slot, and the receiver has left.
     #[error("the receiver has closed")]
     Closed(T),
@@ -237,6 +246,12 @@ pub enum TryRecvError {
     /// No message now.
     #[error("the ring is empty")]
     Empty,
+    /// The next message is longer than the buffer; it stays in the ring.
+    #[error("the next message has {needed} bytes, more than the buffer")]
+    TooSmall {
+        /// The message's length in bytes.
+        needed: usize,
+    },
     /// No message, and the sender has left.
     #[error("the sender has closed")]
     Closed,
@@ -255,6 +270,15 @@ pub enum RecvError {
     /// The deadline passed.
     #[error("timed out while the ring was empty")]
     Timeout,
+    /// A cancel handle ended the wait.
+    #[error("the wait was cancelled")]
+    Cancelled,
+    /// The next message is longer than the buffer; it stays in the ring.
+    #[error("the next message has {needed} bytes, more than the buffer")]
+    TooSmall {
+        /// The message's length in bytes.
+        needed: usize,
+    },
     /// No message, and the sender has left.
     #[error("the sender has closed")]
     Closed,
@@ -291,8 +315,8 @@ macro_rules! debug_without_message {
 }
 
 debug_without_message! {
-    TrySendError { Full, Closed, Died }
-    SendError { Timeout, Closed, Died }
+    TrySendError { Full, Closed, Died, TooLong }
+    SendError { Timeout, Cancelled, Closed, Died, TooLong }
 }
 
 impl<T> TrySendError<T> {
@@ -302,6 +326,7 @@ impl<T> TrySendError<T> {
             Self::Full(message)
             | Self::Closed(message)
             | Self::Died(message)
+            | Self::TooLong(message)
             | Self::Fault(message, _) => message,
         }
     }
@@ -312,9 +337,26 @@ impl<T> SendError<T> {
     pub fn into_message(self) -> T {
         match self {
             Self::Timeout(message)
+            | Self::Cancelled(message)
             | Self::Closed(message)
             | Self::Died(message)
+            | Self::TooLong(message)
             | Self::Fault(message, _) => message,
         }
     }
+}
+
+/// Why waiting for a peer ended without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The deadline passed.
+    #[error("timed out while no peer was there")]
+    Timeout,
+    /// A cancel handle ended the wait.
+    #[error("the wait was cancelled")]
+    Cancelled,
+    /// The handle can't go on.
+    #[error(transparent)]
+    Fault(#[from] Fault),
 }

@@ -1,8 +1,9 @@
 //! The test hooks of the facade and the constants of the format, for annulus's own
 //! tests. Not part of the public interface.
 
+pub use crate::atomic::Bug;
 pub use crate::atomic::hooks::{
-    Access, Liar, Op, budget, count, edges, kill_before, lie, trace, weaken,
+    Access, Liar, Op, budget, count, edges, kill_before, lie, seed, trace, weaken,
 };
 #[cfg(loom)]
 pub use crate::atomic::{Payload, set_payload};
@@ -21,6 +22,15 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("largest alignment", crate::layout::ALIGN_MAX),
     ("largest segment", crate::layout::SEGMENT_MAX),
     ("spsc", crate::layout::Kind::Spsc as u64),
+    ("spsc bytes", crate::layout::Kind::SpscBytes as u64),
+    ("spin", crate::layout::WaitMethod::Spin as u64),
+    ("futex", crate::layout::WaitMethod::Futex as u64),
+    ("semaphore", crate::layout::WaitMethod::Semaphore as u64),
+    ("asymmetric", crate::layout::ASYMMETRIC),
+    ("fenced", crate::layout::FENCED),
+    ("event flag", crate::layout::event::FLAG as u64),
+    ("event generation", crate::layout::event::GENERATION as u64),
+    ("event rescues", crate::layout::event::RESCUES as u64),
     ("sender seat", crate::layout::seat_line(crate::layout::spsc::SENDER) as u64),
     ("receiver seat", crate::layout::seat_line(crate::layout::spsc::RECEIVER) as u64),
     ("seat state", crate::layout::seat::STATE as u64),

@@ -96,6 +96,16 @@ pub(crate) mod seat {
     pub(crate) const CLAIM: usize = 16;
 }
 
+/// Byte offsets within an event's line.
+pub(crate) mod event {
+    /// `arrivals << 1 | set`. Set by sleepers, cleared by notifiers; never reset.
+    pub(crate) const FLAG: usize = 0;
+    /// The futex: a 32-bit generation, and 32 bits that stay zero. Bumped by notifiers.
+    pub(crate) const GENERATION: usize = 64;
+    /// How many sleeps only the end of a slice rescued. Written by sleepers, for people.
+    pub(crate) const RESCUES: usize = 72;
+}
+
 /// Kinds of ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -103,6 +113,8 @@ pub(crate) mod seat {
 pub enum Kind {
     /// One sender, one receiver, fixed-size messages.
     Spsc = 1,
+    /// One sender, one receiver, byte messages up to a maximum length.
+    SpscBytes = 2,
 }
 
 impl Kind {
@@ -110,6 +122,7 @@ impl Kind {
     pub(crate) fn from_word(word: u64) -> Option<Self> {
         match word {
             1 => Some(Self::Spsc),
+            2 => Some(Self::SpscBytes),
             _ => None,
         }
     }
@@ -117,14 +130,60 @@ impl Kind {
     /// Number of seats that a ring of this kind has.
     pub(crate) const fn seats(self) -> u64 {
         match self {
-            Self::Spsc => 2,
+            Self::Spsc | Self::SpscBytes => 2,
+        }
+    }
+
+    /// Bytes in a slot's message before the payload: the length of a byte message.
+    pub(crate) const fn prefix(self) -> u64 {
+        match self {
+            Self::Spsc => 0,
+            Self::SpscBytes => 8,
+        }
+    }
+
+    /// Number of events that participants wait on.
+    pub(crate) const fn events(self) -> usize {
+        match self {
+            Self::Spsc | Self::SpscBytes => 2,
         }
     }
 
     /// Number of control lines after the seats.
     const fn control_lines(self) -> usize {
         match self {
-            Self::Spsc => spsc::CONTROL_LINES,
+            Self::Spsc | Self::SpscBytes => spsc::CONTROL_LINES,
+        }
+    }
+}
+
+/// How blocked participants sleep; fixed when a segment is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u64)]
+#[non_exhaustive]
+pub enum WaitMethod {
+    /// They don't: they spin, then yield the processor between polls.
+    Spin = 1,
+    /// By a futex in the segment.
+    #[default]
+    Futex = 2,
+    /// By POSIX named semaphores, which programs in other languages can post and wait
+    /// for. Their memory is the C library's: for cooperating peers with the same one.
+    Semaphore = 3,
+}
+
+/// The header's barrier form in which the sleeper alone pays.
+pub(crate) const ASYMMETRIC: u64 = 1;
+/// The header's barrier form with a fence on both sides.
+pub(crate) const FENCED: u64 = 2;
+
+impl WaitMethod {
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        match word {
+            1 => Some(Self::Spin),
+            2 => Some(Self::Futex),
+            3 => Some(Self::Semaphore),
+            _ => None,
         }
     }
 }
@@ -160,7 +219,7 @@ pub(crate) const fn slots_at(kind: Kind) -> usize {
 /// The shape of a slot: `[ stamp: 8 ][ message ]`, a power of two up to a cache line
 /// so that no small slot straddles two, and whole cache lines above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotShape {
+pub struct SlotShape {
     /// Bytes from one slot to the next.
     pub(crate) stride: usize,
     /// Bytes from a slot's start to its message.

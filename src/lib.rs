@@ -1,4 +1,5 @@
-#![cfg_attr(docsrs, feature(doc_cfg))]
+// Models use heap rings alone: what maps and names segments lies idle there.
+#![cfg_attr(loom, allow(dead_code))]
 //! Lock-free ring buffers in shared memory: separate processes move data to each other
 //! at the speed of the cache.
 //!
@@ -34,25 +35,28 @@ mod layout;
 mod message;
 mod observer;
 mod options;
+mod payload;
 mod seat;
 mod segment;
 mod slots;
 pub mod spsc;
-// Models map nothing: heap rings alone.
-#[cfg_attr(loom, allow(dead_code, unused_imports))]
+#[cfg_attr(loom, allow(unused_imports))]
 mod sys;
+mod wait;
 
 #[cfg(feature = "test-hooks")]
 #[doc(hidden)]
 pub mod hooks;
 
+pub use endpoint::CancelHandle;
 pub use error::{
     Corrupt, Error, Fault, Field, Found, RecvError, SendError, SendManyError, TryRecvError,
-    TrySendError,
+    TrySendError, WaitError,
 };
-pub use layout::Kind;
+pub use layout::{Kind, WaitMethod};
 pub use message::Message;
 pub use observer::{Observer, SeatView};
 pub use options::{Options, RingKind};
+pub use payload::{Copying, Payload, Trust, Trusted};
 pub use seat::SeatState;
 pub use segment::{Segment, unlink};

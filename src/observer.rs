@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use crate::atomic::{relaxed, retire};
 use crate::error::Error;
-use crate::layout::{self, Kind};
+use crate::layout::{self, Kind, WaitMethod};
 use crate::seat::{self, SeatState};
 use crate::segment::{Access, Address, Format, Segment};
 
@@ -51,7 +51,7 @@ impl Observer {
     /// # Errors
     /// As [`Options::open`](crate::Options::open), but for the expectations.
     pub fn open(address: &str) -> Result<Self, Error> {
-        Self::with(Access { mode: 0o7777, owner: None, prefault: false }, address)
+        Self::with(Access::OBSERVER, address)
     }
 
     /// As [`open`](Self::open), of a segment that another user owns.
@@ -59,7 +59,7 @@ impl Observer {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_owned_by(address: &str, uid: u32) -> Result<Self, Error> {
-        Self::with(Access { mode: 0o7777, owner: Some(uid), prefault: false }, address)
+        Self::with(Access { owner: Some(uid), ..Access::OBSERVER }, address)
     }
 
     /// Observes through a descriptor, which may be open for reading alone.
@@ -67,8 +67,7 @@ impl Observer {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_fd(file: OwnedFd) -> Result<Self, Error> {
-        let access = Access { mode: 0o7777, owner: None, prefault: false };
-        let (segment, format) = Segment::observe_fd(file, access)?;
+        let (segment, format) = Segment::observe_fd(file, Access::OBSERVER)?;
         Ok(Self { segment, format })
     }
 
@@ -105,6 +104,18 @@ impl Observer {
     /// Random number given to the segment when it was made.
     pub fn creation_id(&self) -> u64 {
         self.format.creation_id
+    }
+
+    /// How blocked participants sleep.
+    pub fn wait_method(&self) -> WaitMethod {
+        self.format.wait_method
+    }
+
+    /// Waits that only the end of a slice rescued: for a message, for room. They stay 0
+    /// unless a waiter is killed at the wrong moment.
+    pub fn rescues(&self) -> (u64, u64) {
+        let count = |at| self.segment.span().word(at + layout::event::RESCUES).load(relaxed::HINT);
+        (count(layout::spsc::NOT_EMPTY), count(layout::spsc::NOT_FULL))
     }
 
     /// Position of the next message to be received.

@@ -1,49 +1,51 @@
 //! How a ring is made or opened, for rings of any kind.
 //!
-//! Imports: layout, segment.
+//! Imports: atomic, layout, segment, slots, endpoint, wait.
 
 use core::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::atomic::Span;
+use crate::endpoint::Patience;
 use crate::error::Error;
-use crate::segment::{self, Access, Address, Expect, Format, Segment};
-use crate::slots;
-use crate::{layout, sys};
+use crate::layout::WaitMethod;
+use crate::segment::{Access, Address, Expect, Format, Segment, Waiting};
+use crate::{slots, sys, wait};
 
 /// Length that a ring with the default capacity stays under, in bytes.
 const DEFAULT_BYTES: u64 = 1 << 20;
 
-/// What [`Options`] needs to know of a kind of ring.
+/// Maximum length of byte messages, unless the options say another.
+const DEFAULT_MAX_LEN: u64 = 1024;
+
+/// A kind of ring that [`Options`] can make and open.
 pub trait RingKind: Sized + sealed::Sealed {}
 
 pub(crate) mod sealed {
-    use super::{Arc, Error, Expect, Format, Segment, Span};
+    use super::{Arc, Error, Expect, Format, Patience, Segment, Span};
 
     /// The part of `RingKind` that is this crate's own.
     pub trait Sealed {
+        /// The same ring between peers that trust one another.
+        type Trusted: super::RingKind;
         /// What the header must say, `capacity` and `type_tag` left to the options.
         #[doc(hidden)]
-        fn expect() -> ExpectOf;
+        fn expect() -> Expect;
         /// Writes the control words of a new segment.
         #[doc(hidden)]
-        fn initialise(span: SpanOf<'_>, start: u64);
+        fn initialise(span: &Span, start: u64);
         /// A ring in a segment that was made or checked.
         #[doc(hidden)]
-        fn assemble(segment: SegmentOf) -> Result<Self, Error>
+        fn assemble(
+            segment: Arc<Segment>,
+            format: Format,
+            patience: Patience,
+        ) -> Result<Self, Error>
         where
             Self: Sized;
     }
-
-    /// Keeps private types out of the public trait's signature.
-    pub struct ExpectOf(pub(crate) Expect);
-
-    /// As above.
-    pub struct SpanOf<'a>(pub(crate) &'a Span);
-
-    /// As above.
-    pub struct SegmentOf(pub(crate) Arc<Segment>, pub(crate) Format);
 }
 
 /// Options for making or opening a ring; from the ring type's `options()`.
@@ -58,6 +60,10 @@ pub(crate) mod sealed {
 pub struct Options<R> {
     capacity: Option<u64>,
     type_tag: Option<u64>,
+    max_len: Option<u64>,
+    wait_method: WaitMethod,
+    fenced: bool,
+    patience: Patience,
     access: Access,
     start: u64,
     _ring: PhantomData<fn() -> R>,
@@ -65,7 +71,7 @@ pub struct Options<R> {
 
 impl<R> Clone for Options<R> {
     fn clone(&self) -> Self {
-        Self { _ring: PhantomData, ..*self }
+        self.convert()
     }
 }
 
@@ -74,15 +80,50 @@ impl<R> core::fmt::Debug for Options<R> {
         f.debug_struct("Options")
             .field("capacity", &self.capacity)
             .field("type_tag", &self.type_tag)
+            .field("max_len", &self.max_len)
+            .field("wait_method", &self.wait_method)
+            .field("fenced", &self.fenced)
+            .field("patience", &self.patience)
             .field("access", &self.access)
             .finish_non_exhaustive()
     }
 }
 
+impl<R> Options<R> {
+    /// The same options for another type of ring.
+    fn convert<S>(&self) -> Options<S> {
+        Options {
+            capacity: self.capacity,
+            type_tag: self.type_tag,
+            max_len: self.max_len,
+            wait_method: self.wait_method,
+            fenced: self.fenced,
+            patience: self.patience,
+            access: self.access,
+            start: self.start,
+            _ring: PhantomData,
+        }
+    }
+
+    pub(crate) fn set_max_len(&mut self, bytes: u64) {
+        self.max_len = Some(bytes);
+    }
+}
+
+/// What a new or opened ring is like.
 impl<R: RingKind> Options<R> {
     pub(crate) fn new() -> Self {
-        let access = Access { mode: 0o600, owner: None, prefault: true };
-        Self { capacity: None, type_tag: None, access, start: 0, _ring: PhantomData }
+        Self {
+            capacity: None,
+            type_tag: None,
+            max_len: None,
+            wait_method: WaitMethod::Futex,
+            fenced: false,
+            patience: Patience::DEFAULT,
+            access: Access::DEFAULT,
+            start: 0,
+            _ring: PhantomData,
+        }
     }
 
     /// Number of slots: a power of two, at most 2^32.
@@ -104,12 +145,69 @@ impl<R: RingKind> Options<R> {
         self
     }
 
+    /// How blocked participants of a new ring sleep; [`WaitMethod::Futex`] by default.
+    ///
+    /// [`WaitMethod::Semaphore`] needs a name to hang its own names on: named segments
+    /// only. They go with [`unlink`](crate::unlink).
+    pub fn wait_method(mut self, method: WaitMethod) -> Self {
+        self.wait_method = method;
+        self
+    }
+
+    /// Orders a new ring's sleepers and notifiers by a fence on both sides, at about
+    /// 10 ns a message: for peers that may not call `membarrier`. The default is that
+    /// sleepers pay alone; where this process can't, the fences are used anyway.
+    pub fn fenced(mut self, fenced: bool) -> Self {
+        self.fenced = fenced;
+        self
+    }
+
+    /// First position of a new ring, for tests at the far end of the number line.
+    #[cfg(feature = "test-hooks")]
+    #[doc(hidden)]
+    pub fn start(mut self, position: u64) -> Self {
+        self.start = position;
+        self
+    }
+}
+
+/// How this process's endpoints wait.
+impl<R: RingKind> Options<R> {
+    /// How long they poll with a pause in between before they yield; 1 us by default.
+    pub fn spin(mut self, time: Duration) -> Self {
+        self.patience.spin = time;
+        self
+    }
+
+    /// How long they then poll with the processor given away in between before they
+    /// sleep; 19 us by default.
+    pub fn yielding(mut self, time: Duration) -> Self {
+        self.patience.yielding = time;
+        self
+    }
+
+    /// The longest they sleep, or poll, without looking whether the peer lives: 100 ms
+    /// by default, at least 1 ms.
+    pub fn slice(mut self, time: Duration) -> Self {
+        self.patience.slice = time.max(Duration::from_millis(1));
+        self
+    }
+}
+
+/// Who may reach the segment, and how it is mapped.
+impl<R: RingKind> Options<R> {
     /// Permission bits, 0600 by default.
     ///
     /// A new segment gets exactly these, whatever the umask. An existing one is refused
     /// if it grants anything beyond them.
     pub fn mode(mut self, mode: u32) -> Self {
         self.access.mode = mode & 0o777;
+        self
+    }
+
+    /// Gives a new segment to a group, to be used with a `mode` that lets it in.
+    pub fn group(mut self, gid: u32) -> Self {
+        self.access.group = Some(gid);
         self
     }
 
@@ -127,14 +225,49 @@ impl<R: RingKind> Options<R> {
         self
     }
 
-    /// First position of a new ring, for tests at the far end of the number line.
-    #[cfg(feature = "test-hooks")]
-    #[doc(hidden)]
-    pub fn start(mut self, position: u64) -> Self {
-        self.start = position;
+    /// Asks for huge pages: a hint, worth it from about 16 MiB up, where the file system
+    /// has any (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`).
+    pub fn huge_pages(mut self, ask: bool) -> Self {
+        self.access.huge_pages = ask;
         self
     }
 
+    /// Keeps the segment's pages in memory (`mlock`); counts towards the process's limit.
+    pub fn lock_memory(mut self, lock: bool) -> Self {
+        self.access.lock_memory = lock;
+        self
+    }
+
+    /// Guards this process against peers that truncate the file: what would be `SIGBUS`
+    /// becomes [`Fault::Corrupt`](crate::Fault::Corrupt).
+    ///
+    /// Installs a handler for `SIGBUS`, process-wide and for good, which passes faults of
+    /// other memory on to the one that was there before. For named segments and files:
+    /// memfds are sealed. At most 1024 segments at once.
+    pub fn sigbus_guard(mut self, guard: bool) -> Self {
+        self.access.sigbus_guard = guard;
+        self
+    }
+
+    /// Trusts every process that may write the segment, for endpoints whose guards lend
+    /// slices and references into it, without a copy.
+    ///
+    /// Without this, safe methods copy in and out: a reference to memory that another
+    /// process changes meanwhile is undefined behaviour in Rust, whatever is done with
+    /// it. Rings on the heap need no such trust, since safe code can't misuse them.
+    ///
+    /// # Safety
+    /// As long as the ring or an endpoint lives, no other process writes to a message
+    /// while this process holds a guard on it: all participants use this crate, or keep
+    /// its protocol. No one shortens the file.
+    #[allow(unsafe_code)]
+    pub unsafe fn trust_peers(&self) -> Options<R::Trusted> {
+        self.convert()
+    }
+}
+
+/// Where the ring is made or found.
+impl<R: RingKind> Options<R> {
     /// Makes a new ring under an address, `shm:NAME` or `file:PATH`.
     ///
     /// The name appears when the ring is complete; a process that is killed meanwhile
@@ -146,9 +279,8 @@ impl<R: RingKind> Options<R> {
     /// had; [`Error::Option`] for a capacity that is no power of two.
     pub fn create_new(&self, address: &str) -> Result<R, Error> {
         let (address, format) = (Address::parse(address)?, self.format()?);
-        let segment =
-            Segment::create_named(&address, &format, self.access, &self.initialise(&format))?;
-        Self::assemble(segment, format)
+        let initialise = self.initialise(&format);
+        self.assemble(Segment::create_named(&address, &format, self.access, &initialise)?, format)
     }
 
     /// Opens the ring under an address. Truncates, initialises and trusts nothing.
@@ -189,9 +321,9 @@ impl<R: RingKind> Options<R> {
     /// # Errors
     /// As [`create_new`](Self::create_new).
     pub fn create_memfd(&self, name: &str) -> Result<R, Error> {
-        let format = self.format()?;
-        let segment = Segment::create_memfd(name, &format, self.access, &self.initialise(&format))?;
-        Self::assemble(segment, format)
+        let format = self.nameless()?;
+        let initialise = self.initialise(&format);
+        self.assemble(Segment::create_memfd(name, &format, self.access, &initialise)?, format)
     }
 
     /// Opens the ring in a memfd that was passed to this process.
@@ -204,13 +336,15 @@ impl<R: RingKind> Options<R> {
         self.checked(segment, format)
     }
 
-    /// Makes a new ring in this process's own memory, for its threads.
+    /// Makes a new ring in this process's own memory, for its threads; trusted by
+    /// construction.
     ///
     /// # Errors
     /// [`Error::Option`] for a capacity that is no power of two.
-    pub fn create_heap(&self) -> Result<R, Error> {
-        let format = self.format()?;
-        Self::assemble(Segment::create_heap(&format, &self.initialise(&format)), format)
+    pub fn create_heap(&self) -> Result<R::Trusted, Error> {
+        let format = self.nameless()?;
+        let segment = Segment::create_heap(&format, &self.initialise(&format));
+        self.convert::<R::Trusted>().assemble(segment, format)
     }
 
     /// Makes a new ring in memory that another library mapped.
@@ -219,9 +353,9 @@ impl<R: RingKind> Options<R> {
     /// [`Error::AlreadyExists`] if its first 128 bytes are not zero;
     /// [`Error::Mismatch`] if it is shorter than [`segment_len`](Self::segment_len).
     pub fn create_in(&self, segment: Segment) -> Result<R, Error> {
-        let format = self.format()?;
+        let format = self.nameless()?;
         let segment = segment.create_in(&format, &self.initialise(&format))?;
-        Self::assemble(segment, format)
+        self.assemble(segment, format)
     }
 
     /// Opens the ring in memory that another library mapped.
@@ -230,7 +364,7 @@ impl<R: RingKind> Options<R> {
     /// As [`open`](Self::open).
     pub fn open_in(&self, segment: Segment) -> Result<R, Error> {
         let format = segment.open_in(&self.expect())?;
-        Self::assemble(segment, format)
+        self.assemble(segment, format)
     }
 
     /// Length in bytes of the segment that these options make.
@@ -242,27 +376,32 @@ impl<R: RingKind> Options<R> {
     }
 
     fn expect(&self) -> Expect {
-        let mut expect = R::expect().0;
+        let mut expect = R::expect();
         expect.capacity = self.capacity;
+        expect.message_size = expect.message_size.or(self.max_len);
         expect.type_tag = self.type_tag.unwrap_or(expect.type_tag);
         expect
     }
 
     fn format(&self) -> Result<Format, Error> {
         let expect = self.expect();
-        let capacity = match self.capacity {
-            Some(capacity) => capacity,
-            None => {
-                let shape = layout::SlotShape::new(
-                    expect.message_size as usize,
-                    expect.message_align as usize,
-                );
-                let slots = (DEFAULT_BYTES / shape.stride as u64).max(2);
-                1 << slots.ilog2()
-            }
-        };
-        segment::check_capacity(capacity)?;
-        Format::new(expect, capacity, sys::creation_id())
+        let message_size = expect.message_size.unwrap_or(DEFAULT_MAX_LEN);
+        let capacity = self.capacity.unwrap_or_else(|| {
+            let rest = expect.message_align.max(8) + expect.kind.prefix();
+            let slot = message_size.saturating_add(rest).next_power_of_two();
+            1 << (DEFAULT_BYTES / slot).max(2).ilog2()
+        });
+        let barrier = wait::barrier_form(self.fenced);
+        let waiting = Waiting { method: self.wait_method, barrier };
+        Format::new(&expect, message_size, capacity, waiting, sys::creation_id())
+    }
+
+    /// As `format`, for a segment without a name of its own.
+    fn nameless(&self) -> Result<Format, Error> {
+        if self.wait_method == WaitMethod::Semaphore {
+            return Err(Error::Unsupported("semaphores on a segment without a name"));
+        }
+        self.format()
     }
 
     /// What a new segment gets besides its header.
@@ -270,16 +409,17 @@ impl<R: RingKind> Options<R> {
         let (format, start) = (*format, self.start);
         move |span| {
             slots::initialise(span, &format, start);
-            R::initialise(sealed::SpanOf(span), start);
+            R::initialise(span, start);
         }
     }
 
     fn checked(&self, segment: Segment, format: Format) -> Result<R, Error> {
         format.check(&self.expect())?;
-        Self::assemble(segment, format)
+        self.assemble(segment, format)
     }
 
-    fn assemble(segment: Segment, format: Format) -> Result<R, Error> {
-        R::assemble(sealed::SegmentOf(Arc::new(segment), format))
+    fn assemble(&self, segment: Segment, format: Format) -> Result<R, Error> {
+        wait::comply(&format)?;
+        R::assemble(Arc::new(segment), format, self.patience)
     }
 }

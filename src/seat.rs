@@ -90,7 +90,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         if let Self::Private { segment, index } = self {
             // SEAT: as the kernel does, even for one who was killed.
-            segment.private_lock(*index).kernel_store(0, edge::RELEASE);
+            segment.private_lock(*index).unwatched_store(0, edge::RELEASE);
         }
     }
 }

@@ -18,13 +18,13 @@ use crate::segment::{Format, Segment};
 
 /// The slots' shape where it is a constant of the message type, so that the compiler
 /// multiplies by it and copies of its size at no cost.
-pub(crate) trait Shape: Copy {
+pub trait Shape: Copy {
     /// The shape.
     fn shape(self) -> SlotShape;
 }
 
 /// Slots of fixed-size messages.
-pub(crate) struct Fixed<T>(PhantomData<fn() -> T>);
+pub struct Fixed<T>(PhantomData<fn() -> T>);
 
 impl<T> Fixed<T> {
     /// The shape of `T`'s slots.
@@ -45,6 +45,24 @@ impl<T> Shape for Fixed<T> {
     #[inline(always)]
     fn shape(self) -> SlotShape {
         Self::SHAPE
+    }
+}
+
+/// Slots of byte messages: a length, and bytes up to a maximum.
+#[derive(Clone, Copy)]
+pub struct Bytes(SlotShape);
+
+impl Bytes {
+    /// The shape that a checked format gives.
+    pub(crate) fn new(shape: SlotShape) -> Self {
+        Self(shape)
+    }
+}
+
+impl Shape for Bytes {
+    #[inline(always)]
+    fn shape(self) -> SlotShape {
+        self.0
     }
 }
 

@@ -51,10 +51,12 @@ macro_rules! edges {
             );)*
         })*
 
-        /// The name of every edge that orders something, for the ordering campaign.
+        /// The name of every edge, for the ordering campaign; the last two are fences.
         #[cfg(feature = "test-hooks")]
         pub(super) const NAMES: &[&str] = &[
             $($(concat!(stringify!($room), "::", stringify!($name)),)*)*
+            "wake::NOTIFIER",
+            "wake::SLEEPER",
         ];
     };
 }
@@ -91,6 +93,22 @@ edges! {
         RELEASE = Release;
         /// The sender's load of the head. Pairs with [`RELEASE`].
         ACQUIRE = Acquire;
+    }
+
+    /// WAKE: nobody sleeps on a ready ring. The store-load order of its two sides is
+    /// that of [`Barrier`](super::Barrier); these are the rest.
+    wake {
+        /// A sleeper's arrival, which takes place after it read the generation.
+        /// Pairs with [`SEEN`].
+        ARRIVE = Release;
+        /// A notifier's load of the flag: its bump of the generation comes after every
+        /// sleeper's reading of it. Pairs with [`ARRIVE`].
+        SEEN = Acquire;
+        /// A notifier's bump of the generation. Pairs with [`GENERATION`].
+        BUMP = Release;
+        /// A sleeper's reading of the generation: a cancellation before the bump is seen.
+        /// Pairs with [`BUMP`].
+        GENERATION = Acquire;
     }
 
     /// Accesses that order nothing, each with its reason.

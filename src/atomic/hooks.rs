@@ -1,7 +1,7 @@
 //! What tests can do to the facade: weaken an edge, limit or cut short a call, make
 //! memory lie, and watch. Exists with the `test-hooks` feature alone.
 //!
-//! All of it but [`weaken`] is per thread and off at first. Under loom "thread" is a
+//! All of it but [`weaken`] and [`seed`] is per thread and off at first. Under loom "thread" is a
 //! thread of the model.
 
 use core::cell::{Cell, RefCell};
@@ -11,6 +11,8 @@ use std::sync::RwLock;
 
 #[cfg(loom)]
 use loom::thread_local;
+
+use super::bug::Bug;
 
 /// The kind of a recorded access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ struct State {
 struct Killed;
 
 static WEAKENED: RwLock<Option<&'static str>> = RwLock::new(None);
+static SEEDED: RwLock<Option<Bug>> = RwLock::new(None);
 
 fn with<R>(other: R, f: impl FnOnce(&State) -> R) -> R {
     let mut f = Some(f);
@@ -96,6 +99,15 @@ pub fn weaken(name: Option<&'static str>) {
 
 pub(super) fn is_weakened(name: &str) -> bool {
     *WEAKENED.read().expect("never poisoned") == Some(name)
+}
+
+/// Switches a bug on for the whole process until called again; `None`: none.
+pub fn seed(bug: Option<Bug>) {
+    *SEEDED.write().expect("never poisoned") = bug;
+}
+
+pub(super) fn is_seeded(bug: Bug) -> bool {
+    *SEEDED.read().expect("never poisoned") == Some(bug)
 }
 
 /// Runs `call` and counts its shared accesses; a copy of message bytes counts once.

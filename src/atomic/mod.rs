@@ -9,10 +9,18 @@
 //! ([`edge`]); a build without `test-hooks` carries nothing but the plain operation.
 //! Imports: `sys` (the mapping, the barrier).
 
+mod barrier;
+mod bug;
 mod edge;
 #[cfg(feature = "test-hooks")]
 pub mod hooks;
 mod word;
+
+#[cfg(not(loom))]
+mod futex;
+#[cfg(loom)]
+#[path = "futex_loom.rs"]
+mod futex;
 
 #[cfg(not(loom))]
 mod span;
@@ -20,9 +28,25 @@ mod span;
 #[path = "span_loom.rs"]
 mod span;
 
-pub(crate) use edge::{format, publish, relaxed, retire, seat};
-pub(crate) use span::{Area, Origin, Span};
+pub(crate) use barrier::{Barrier, program_order};
+pub use bug::Bug;
+pub(crate) use bug::seeded;
+pub(crate) use edge::{format, publish, relaxed, retire, seat, wake};
+#[cfg(loom)]
+use futex::Parking;
+pub(crate) use futex::{Futex, Slept};
+pub use span::Span;
+pub(crate) use span::{Area, Origin};
 #[cfg(loom)]
 #[cfg_attr(not(feature = "test-hooks"), expect(unused_imports))]
 pub use span::{Payload, set_payload};
 pub(crate) use word::{Word, pause, yield_now};
+
+/// Whether the caller may make an access: tests can have killed it.
+#[cfg(loom)]
+fn hooks_enter() -> bool {
+    #[cfg(feature = "test-hooks")]
+    return hooks::enter();
+    #[cfg(not(feature = "test-hooks"))]
+    true
+}

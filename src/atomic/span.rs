@@ -2,17 +2,18 @@
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::any::Any;
 
-use super::Word;
+use super::{Futex, Word};
 use crate::sys::Mapping;
 
 /// Alignment of every span: a line, so that header and slots are aligned too.
 const ALIGN: usize = 128;
 
 /// A contiguous span of zeroed or mapped memory, kept for as long as it is looked at (I4).
-pub(crate) struct Span {
+pub struct Span {
     base: NonNull<u8>,
     len: usize,
     keep: Keep,
@@ -77,6 +78,18 @@ impl Span {
         unsafe { self.origin(0).word(offset) }
     }
 
+    /// The futex at a byte offset: the low half of a word. `_event` tells models apart.
+    ///
+    /// # Panics
+    /// As [`Span::word`].
+    pub(crate) fn futex(&self, offset: usize, _event: usize) -> Futex<'_> {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.len);
+        // SAFETY: I4: inside the span, just checked.
+        let word = unsafe { self.base.add(offset) }.cast::<AtomicU32>();
+        // SAFETY: I4, I5: in the span, aligned, reached through atomics alone.
+        Futex::new(unsafe { word.as_ref() })
+    }
+
     /// A place in the span from which words are reached without a check.
     ///
     /// # Panics
@@ -103,6 +116,8 @@ pub(crate) struct Origin(NonNull<u8>);
 
 // SAFETY: I5: as for `Span`; the holder keeps the span alive (I4).
 unsafe impl Send for Origin {}
+// SAFETY: as above.
+unsafe impl Sync for Origin {}
 
 impl Origin {
     /// The word `offset` bytes further.

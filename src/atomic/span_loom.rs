@@ -10,7 +10,7 @@ use core::marker::PhantomData;
 
 use loom::cell::UnsafeCell;
 
-use super::Word;
+use super::{Futex, Parking, Word};
 
 /// How models represent message bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +31,11 @@ pub fn set_payload(payload: Payload) {
 }
 
 /// A span of words, and of cells beside them if messages are modelled so.
-pub(crate) struct Span {
+pub struct Span {
     words: Box<[Word]>,
     cells: Option<Box<[UnsafeCell<u64>]>>,
+    /// One for each event of a ring.
+    parking: [Parking; 2],
 }
 
 // SAFETY: I5: words are atomics; loom itself checks every access to a cell.
@@ -47,7 +49,11 @@ impl Span {
         let words = len.div_ceil(8);
         let cells = (PAYLOAD.get() == Payload::Cells)
             .then(|| (0..words).map(|_| UnsafeCell::new(0)).collect());
-        Self { words: (0..words).map(|_| Word::new(0)).collect(), cells }
+        Self {
+            words: (0..words).map(|_| Word::new(0)).collect(),
+            cells,
+            parking: Default::default(),
+        }
     }
 
     /// Length in bytes.
@@ -59,6 +65,11 @@ impl Span {
     pub(crate) fn word(&self, offset: usize) -> &Word {
         assert!(offset.is_multiple_of(8));
         &self.words[offset / 8]
+    }
+
+    /// The futex at a byte offset, and where its sleepers wait.
+    pub(crate) fn futex(&self, offset: usize, event: usize) -> Futex<'_> {
+        Futex::new(self.word(offset), &self.parking[event])
     }
 
     /// A place in the span.
@@ -76,6 +87,8 @@ pub(crate) struct Origin {
 
 // SAFETY: I4: the holder keeps the span, which is `Sync`.
 unsafe impl Send for Origin {}
+// SAFETY: as above.
+unsafe impl Sync for Origin {}
 
 impl Origin {
     /// The word `offset` bytes further.

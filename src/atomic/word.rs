@@ -17,6 +17,13 @@ pub(crate) struct Word(AtomicU64);
 
 impl Word {
     /// A word with a first value. In mapped memory words are found, not made.
+    #[cfg(not(loom))]
+    pub(crate) const fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    /// As above; loom's are not constants.
+    #[cfg(loom)]
     pub(crate) fn new(value: u64) -> Self {
         Self(AtomicU64::new(value))
     }
@@ -65,10 +72,34 @@ impl Word {
         outcome
     }
 
-    /// What the kernel does when a process ends: a store that no crash switch stops.
-    #[cfg_attr(not(any(loom, feature = "test-hooks")), inline(always))]
-    pub(crate) fn kernel_store(&self, value: u64, edge: Edge) {
+    /// Adds one, in one step; for the futex of the models.
+    #[cfg(loom)]
+    pub(super) fn add_one(&self, edge: Edge) {
+        #[cfg(feature = "test-hooks")]
+        if !hooks::enter() {
+            return;
+        }
+        self.0.fetch_add(1, edge.ordering());
+    }
+
+    /// The kernel's own look at a futex, under its lock.
+    #[cfg(loom)]
+    pub(super) fn peek(&self) -> u64 {
+        self.0.load(core::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// A store that no hook sees: the kernel's, which no crash switch stops, or one to
+    /// private memory.
+    #[inline(always)]
+    pub(crate) fn unwatched_store(&self, value: u64, edge: Edge) {
         self.0.store(value, edge.ordering());
+    }
+
+    /// A load that no hook sees, of private memory.
+    #[cfg_attr(loom, expect(dead_code))]
+    #[inline(always)]
+    pub(crate) fn unwatched_load(&self, edge: Edge) -> u64 {
+        self.0.load(edge.ordering())
     }
 
     /// A copy's relaxed store of eight message bytes, hooked once per copy by its caller.

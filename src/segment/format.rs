@@ -1,19 +1,19 @@
 //! The header: written once, then parsed field by field into private memory.
 
-use crate::atomic::{Span, format, relaxed};
+use crate::atomic::{Barrier, Span, format, relaxed};
 use crate::error::{Corrupt, Error, Field, Found};
-use crate::layout::{self, Kind, SlotShape, header};
+use crate::layout::{self, Kind, SlotShape, WaitMethod, header};
 
 /// The facts of a segment, private and checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Format {
+pub struct Format {
     pub(crate) kind: Kind,
     pub(crate) message_size: u64,
     pub(crate) message_align: u64,
     pub(crate) capacity: u64,
     pub(crate) type_tag: u64,
-    pub(crate) wait_method: u64,
-    pub(crate) barrier_form: u64,
+    pub(crate) wait_method: WaitMethod,
+    pub(crate) barrier: Barrier,
     /// Length of the segment in bytes.
     pub(crate) len: u64,
     pub(crate) creation_id: u64,
@@ -21,23 +21,35 @@ pub(crate) struct Format {
 
 /// What an opener asks of a header. `None` takes what is there.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Expect {
+pub struct Expect {
     pub(crate) kind: Kind,
-    pub(crate) message_size: u64,
+    pub(crate) message_size: Option<u64>,
     pub(crate) message_align: u64,
     pub(crate) capacity: Option<u64>,
     pub(crate) type_tag: u64,
 }
 
+/// How participants of a new segment wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) method: WaitMethod,
+    pub(crate) barrier: Barrier,
+}
+
 impl Format {
     /// A format for a new segment; refuses what the layout can't express.
-    pub(crate) fn new(expect: Expect, capacity: u64, creation_id: u64) -> Result<Self, Error> {
+    pub(crate) fn new(
+        expect: &Expect,
+        message_size: u64,
+        capacity: u64,
+        waiting: Waiting,
+        creation_id: u64,
+    ) -> Result<Self, Error> {
         check_capacity(capacity)?;
-        let size = expect.message_size;
-        if size > layout::MESSAGE_MAX {
+        if message_size > layout::MESSAGE_MAX {
             return Err(Error::Option {
                 option: "message size",
-                value: size,
+                value: message_size,
                 reason: format!("at most {} bytes", layout::MESSAGE_MAX),
             });
         }
@@ -48,31 +60,48 @@ impl Format {
                 reason: format!("at most {} bytes", layout::ALIGN_MAX),
             });
         }
-        let shape = SlotShape::new(size as usize, expect.message_align as usize);
-        let len =
-            layout::segment_len(expect.kind, capacity, shape).ok_or_else(|| Error::Option {
-                option: "capacity",
-                value: capacity,
-                reason: format!(
-                    "with messages of {size} bytes the segment is larger than a process can map"
-                ),
-            })?;
-        Ok(Self {
+        let mut format = Self {
             kind: expect.kind,
-            message_size: size,
+            message_size,
             message_align: expect.message_align,
             capacity,
             type_tag: expect.type_tag,
-            wait_method: 0,
-            barrier_form: 0,
-            len,
+            wait_method: waiting.method,
+            barrier: waiting.barrier,
+            len: 0,
             creation_id,
-        })
+        };
+        format.len = layout::segment_len(expect.kind, capacity, format.shape()).ok_or_else(|| Error::Option {
+            option: "capacity",
+            value: capacity,
+            reason: format!("with messages of {message_size} bytes the segment is larger than a process can map"),
+        })?;
+        Ok(format)
     }
 
     /// The shape of its slots.
     pub(crate) fn shape(&self) -> SlotShape {
-        SlotShape::new(self.message_size as usize, self.message_align as usize)
+        SlotShape::new(
+            (self.kind.prefix() + self.message_size) as usize,
+            self.message_align as usize,
+        )
+    }
+
+    /// Name of the semaphore of the ring's event number `event`.
+    pub(crate) fn semaphore_name(&self, event: usize) -> String {
+        format!("/annulus-{:016x}-{event}", self.creation_id)
+    }
+
+    /// Removes the names of the semaphores that a ring of this format may have.
+    #[cfg(not(loom))]
+    pub(crate) fn unlink_semaphores(&self) -> Result<(), Error> {
+        if self.wait_method == WaitMethod::Semaphore {
+            for event in 0..self.kind.events() {
+                crate::sys::Semaphore::unlink(&self.semaphore_name(event))
+                    .map_err(|source| Error::Os { call: "removing a semaphore's name", source })?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the header, the magic last. Everything else must be written already.
@@ -123,6 +152,25 @@ impl Format {
         if seats != kind.seats() {
             return Err(mismatch(Field::Seats, Found::Number(seats), Found::Number(kind.seats())));
         }
+        let word = read(header::WAIT_METHOD);
+        let Some(wait_method) = WaitMethod::from_word(word) else {
+            return Err(mismatch(
+                Field::WaitMethod,
+                Found::Number(word),
+                Found::Text("a known method"),
+            ));
+        };
+        let barrier = match read(header::BARRIER_FORM) {
+            layout::ASYMMETRIC => Barrier::Asymmetric,
+            layout::FENCED => Barrier::Fenced,
+            word => {
+                return Err(mismatch(
+                    Field::BarrierForm,
+                    Found::Number(word),
+                    Found::Text("a known form"),
+                ));
+            }
+        };
         let format = Self {
             kind,
             message_size: bounded("message size", read(header::MESSAGE_SIZE), layout::MESSAGE_MAX)?,
@@ -133,8 +181,8 @@ impl Format {
             )?,
             capacity: bounded("capacity", read(header::CAPACITY), layout::CAPACITY_MAX)?,
             type_tag: read(header::TYPE_TAG),
-            wait_method: bounded("wait method", read(header::WAIT_METHOD), 0)?,
-            barrier_form: bounded("barrier form", read(header::BARRIER_FORM), 0)?,
+            wait_method,
+            barrier,
             len: read(header::LENGTH),
             creation_id: read(header::CREATION_ID),
         };
@@ -173,7 +221,11 @@ impl Format {
             ));
         }
         let numbers = [
-            (Field::MessageSize, self.message_size, expect.message_size),
+            (
+                Field::MessageSize,
+                self.message_size,
+                expect.message_size.unwrap_or(self.message_size),
+            ),
             (Field::MessageAlign, self.message_align, expect.message_align),
             (Field::Capacity, self.capacity, expect.capacity.unwrap_or(self.capacity)),
         ];
@@ -194,6 +246,10 @@ impl Format {
 
     /// Every word between magic and checksum.
     fn words(&self) -> [(usize, u64); 11] {
+        let barrier = match self.barrier {
+            Barrier::Asymmetric => layout::ASYMMETRIC,
+            Barrier::Fenced => layout::FENCED,
+        };
         [
             (header::VERSION, layout::VERSION),
             (header::KIND, self.kind as u64),
@@ -202,8 +258,8 @@ impl Format {
             (header::CAPACITY, self.capacity),
             (header::TYPE_TAG, self.type_tag),
             (header::SEATS, self.kind.seats()),
-            (header::WAIT_METHOD, self.wait_method),
-            (header::BARRIER_FORM, self.barrier_form),
+            (header::WAIT_METHOD, self.wait_method as u64),
+            (header::BARRIER_FORM, barrier),
             (header::LENGTH, self.len),
             (header::CREATION_ID, self.creation_id),
         ]

@@ -12,6 +12,8 @@
 
 mod address;
 mod format;
+#[cfg(not(loom))]
+mod guard;
 
 use core::ptr::NonNull;
 use std::any::Any;
@@ -19,7 +21,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub(crate) use address::Address;
-pub(crate) use format::{Expect, Format, check_capacity};
+pub(crate) use format::Waiting;
+pub use format::{Expect, Format};
 
 use crate::atomic::{Span, Word};
 use crate::error::{Error, Field, Found};
@@ -33,8 +36,13 @@ use format::mismatch;
 /// Ring types make and open their segments themselves; this type is for memory that
 /// another library mapped, see [`Segment::from_mapping`].
 pub struct Segment {
+    /// Before the span: it must not guard what is mapped no more.
+    #[cfg(not(loom))]
+    _guard: Option<guard::Guarded>,
     span: Span,
     file: Option<OwnedFd>,
+    /// Permission bits, for what is made beside it.
+    mode: u32,
     /// Mapped by another library.
     foreign: bool,
     /// In-process stand-ins for the kernel's seat locks, where there is no file.
@@ -47,6 +55,28 @@ pub(crate) struct Access {
     pub(crate) mode: u32,
     pub(crate) owner: Option<u32>,
     pub(crate) prefault: bool,
+    /// Owning group of a new segment.
+    pub(crate) group: Option<u32>,
+    pub(crate) huge_pages: bool,
+    /// Keep the pages in memory.
+    pub(crate) lock_memory: bool,
+    /// Turn a fault on truncated memory into garbage that is noticed.
+    pub(crate) sigbus_guard: bool,
+}
+
+impl Access {
+    /// For those who look and take what is there.
+    pub(crate) const OBSERVER: Self = Self {
+        mode: 0o7777,
+        owner: None,
+        prefault: false,
+        group: None,
+        huge_pages: false,
+        lock_memory: false,
+        sigbus_guard: false,
+    };
+    /// For participants, unless they ask for something else.
+    pub(crate) const DEFAULT: Self = Self { mode: 0o600, prefault: true, ..Self::OBSERVER };
 }
 
 /// Most seats of any kind.
@@ -66,7 +96,15 @@ impl core::fmt::Debug for Segment {
 
 impl Segment {
     fn with_span(span: Span, file: Option<OwnedFd>) -> Self {
-        Self { span, file, foreign: false, locks: (0..SEATS_MAX).map(|_| Word::new(0)).collect() }
+        Self {
+            #[cfg(not(loom))]
+            _guard: None,
+            span,
+            file,
+            mode: 0o600,
+            foreign: false,
+            locks: (0..SEATS_MAX).map(|_| Word::new(0)).collect(),
+        }
     }
 
     /// Takes memory that another library mapped, to create or open a ring in it with
@@ -111,6 +149,11 @@ impl Segment {
     /// The memory.
     pub(crate) fn span(&self) -> &Span {
         &self.span
+    }
+
+    /// Its permission bits.
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
     }
 
     /// The file behind it, if there is one.
@@ -290,18 +333,20 @@ impl Segment {
         access: Access,
         initialise: Initialise<'_>,
     ) -> Result<Self, Error> {
+        if let Some(group) = access.group {
+            sys::set_group(&file, group)
+                .map_err(|source| Error::Os { call: "setting the segment's group", source })?;
+        }
         sys::chmod(&file, access.mode)
             .map_err(|source| Error::Os { call: "setting the segment's mode", source })?;
         sys::allocate(&file, format.len)
             .map_err(|source| Error::Os { call: "reserving the segment's memory", source })?;
-        let mapping = map(&file, format.len, true)?;
-        if access.prefault {
-            prefault(&mapping)?;
-        }
+        let mapping = map(&file, format.len, true, access)?;
+        let guard = guard(&mapping, access)?;
         let span = Span::mapped(mapping);
         initialise(&span);
         format.publish(&span);
-        Ok(Self::with_span(span, Some(file)))
+        Ok(Self { _guard: guard, mode: access.mode, ..Self::with_span(span, Some(file)) })
     }
 
     /// Opens what stands under a name. `write`: as a participant, not an observer.
@@ -371,29 +416,46 @@ impl Segment {
                 Found::AtMost(crate::layout::SEGMENT_MAX),
             ));
         }
-        let mapping = map(&file, len, write)?;
-        if write && access.prefault {
-            prefault(&mapping)?;
-        }
+        let mapping = map(&file, len, write, access)?;
+        let guard = guard(&mapping, access)?;
         let span = Span::mapped(mapping);
         let format = Format::parse(&span, len)?;
-        Ok((Self::with_span(span, Some(file)), format))
+        Ok((Self { _guard: guard, mode: facts.mode, ..Self::with_span(span, Some(file)) }, format))
     }
 }
 
+/// Maps a file as the options ask.
 #[cfg(not(loom))]
-fn map(file: &OwnedFd, len: u64, write: bool) -> Result<Mapping, Error> {
+fn map(file: &OwnedFd, len: u64, write: bool, access: Access) -> Result<Mapping, Error> {
     let len = usize::try_from(len)
         .map_err(|_| Error::Unsupported("a segment larger than the address space"))?;
-    Mapping::new(file, len, write)
-        .map_err(|source| Error::Os { call: "mapping the segment", source })
+    let mapping = Mapping::new(file, len, write)
+        .map_err(|source| Error::Os { call: "mapping the segment", source })?;
+    if access.huge_pages {
+        mapping.ask_for_huge_pages();
+    }
+    if write && access.prefault {
+        mapping
+            .populate()
+            .map_err(|source| Error::Os { call: "bringing the segment's pages in", source })?;
+    }
+    if access.lock_memory {
+        mapping
+            .lock()
+            .map_err(|source| Error::Os { call: "locking the segment in memory", source })?;
+    }
+    Ok(mapping)
 }
 
+/// Guards a mapping, if the options ask for it.
 #[cfg(not(loom))]
-fn prefault(mapping: &Mapping) -> Result<(), Error> {
-    mapping
-        .populate()
-        .map_err(|source| Error::Os { call: "bringing the segment's pages in", source })
+fn guard(mapping: &Mapping, access: Access) -> Result<Option<guard::Guarded>, Error> {
+    let range = || guard::Guarded::new(mapping.base().addr().get(), mapping.len());
+    access
+        .sigbus_guard
+        .then(range)
+        .transpose()
+        .map_err(|source| Error::Os { call: "guarding the segment against SIGBUS", source })
 }
 
 #[cfg(not(loom))]
@@ -409,15 +471,24 @@ fn refuse_remote(file: &OwnedFd) -> Result<(), Error> {
 }
 
 /// Removes the name of a segment (`shm:NAME` or `file:PATH`), whatever state it is in.
-/// Whoever has it open keeps it; its memory goes with the last of them.
+/// Whoever has it open keeps it; its memory goes with the last of them. The semaphores
+/// of a ring that waits on such go too.
 ///
 /// # Errors
 /// [`Error::Address`], [`Error::NotFound`], or [`Error::Os`] if the directory does not
 /// let this process remove it.
 pub fn unlink(address: &str) -> Result<(), Error> {
     let address = Address::parse(address)?;
+    // Read before the name goes: a ring that waits on semaphores has two beside it.
+    #[cfg(not(loom))]
+    let format = Segment::open_named(&address, Access::OBSERVER, false).map(|(_, format)| format);
     sys::remove(address.path()).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => Error::NotFound { address: address.text().to_owned() },
         _ => Error::Os { call: "removing the segment's name", source },
-    })
+    })?;
+    #[cfg(not(loom))]
+    if let Ok(format) = format {
+        format.unlink_semaphores()?;
+    }
+    Ok(())
 }

@@ -28,9 +28,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Imports: layout, copy, segment, slots, gate, seat, endpoint, options. Never sys.
+//! Imports: atomic, layout, copy, segment, slots, gate, seat, wait, endpoint, options.
+//! Never sys.
 
+mod bytes;
+mod guard;
 mod receiver;
+mod reservation;
 mod sender;
 
 use core::fmt;
@@ -38,40 +42,51 @@ use std::marker::PhantomData;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-pub use receiver::{Receiver, RecvRef};
-pub use sender::{Reservation, Sender};
+pub use guard::RecvRef;
+pub use receiver::Receiver;
+pub use reservation::Reservation;
+pub use sender::Sender;
 
-use crate::atomic::relaxed;
+use crate::atomic::{Span, relaxed};
+use crate::endpoint::{Patience, Waiter};
 use crate::error::Error;
-use crate::layout::{self, FNV_OFFSET, Kind, fnv1a};
+use crate::layout::{self, FNV_OFFSET, fnv1a};
 use crate::message::Message;
 use crate::options::{Options, RingKind, sealed};
+use crate::payload::{Copying, Payload, Trust, Trusted};
 use crate::segment::{Expect, Format, Segment};
+use crate::wait::Event;
 
-/// An opened ring; gives its two endpoints.
+/// The ring's events, by number.
+const NOT_EMPTY: usize = 0;
+const NOT_FULL: usize = 1;
+
+/// An opened ring of `M`; gives its two endpoints.
 ///
-/// Cheap to clone; clones share one mapping, which lives as long as any of them or any
-/// endpoint.
-pub struct Ring<T> {
+/// `M` is a [`Message`](crate::Message), or `[u8]` for byte messages up to a maximum
+/// length. Cheap to clone; clones share one mapping, which lives as long as any of them
+/// or any endpoint.
+pub struct Ring<M: ?Sized, A = Copying> {
     segment: Arc<Segment>,
     format: Format,
-    _messages: PhantomData<fn(T) -> T>,
+    patience: Patience,
+    _messages: PhantomData<fn(A) -> M>,
 }
 
-impl<T> Clone for Ring<T> {
+impl<M: ?Sized, A> Clone for Ring<M, A> {
     fn clone(&self) -> Self {
-        Self { segment: Arc::clone(&self.segment), format: self.format, _messages: PhantomData }
+        Self { segment: Arc::clone(&self.segment), _messages: PhantomData, ..*self }
     }
 }
 
-impl<T> fmt::Debug for Ring<T> {
+impl<M: ?Sized, A> fmt::Debug for Ring<M, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("spsc::Ring").field("format", &self.format).finish_non_exhaustive()
     }
 }
 
-impl<T: Message> Ring<T> {
-    /// How to make or open a ring of `T`.
+impl<M: Payload + ?Sized> Ring<M> {
+    /// How to make or open a ring of `M`.
     pub fn options() -> Options<Self> {
         Options::new()
     }
@@ -91,7 +106,21 @@ impl<T: Message> Ring<T> {
     pub fn from_fd(memfd: OwnedFd) -> Result<Self, Error> {
         Self::options().from_fd(memfd)
     }
+}
 
+/// Needing no trust is always safe.
+impl<M: ?Sized> From<Ring<M, Trusted>> for Ring<M> {
+    fn from(ring: Ring<M, Trusted>) -> Self {
+        Self {
+            segment: ring.segment,
+            format: ring.format,
+            patience: ring.patience,
+            _messages: PhantomData,
+        }
+    }
+}
+
+impl<M: Payload + ?Sized, A: Trust> Ring<M, A> {
     /// Takes the sender's seat.
     ///
     /// The successor of a sender that left or died continues behind the last committed
@@ -100,8 +129,8 @@ impl<T: Message> Ring<T> {
     /// # Errors
     /// [`Error::SeatTaken`] while another sender lives, in any process;
     /// [`Error::Corrupt`]; [`Error::Os`], descriptors being finite: a seat uses one.
-    pub fn sender(&self) -> Result<Sender<T>, Error> {
-        Sender::attach(&self.segment, &self.format)
+    pub fn sender(&self) -> Result<Sender<M, A>, Error> {
+        Sender::attach(self)
     }
 
     /// Takes the receiver's seat.
@@ -111,8 +140,8 @@ impl<T: Message> Ring<T> {
     ///
     /// # Errors
     /// As [`sender`](Self::sender).
-    pub fn receiver(&self) -> Result<Receiver<T>, Error> {
-        Receiver::attach(&self.segment, &self.format)
+    pub fn receiver(&self) -> Result<Receiver<M, A>, Error> {
+        Receiver::attach(self)
     }
 
     /// Number of slots.
@@ -120,42 +149,67 @@ impl<T: Message> Ring<T> {
         self.format.capacity
     }
 
+    /// Message size in bytes: the maximum for byte messages.
+    pub fn message_size(&self) -> usize {
+        self.format.message_size as usize
+    }
+
     /// The segment's descriptor, to be passed to another process: a memfd's for
     /// [`from_fd`](Self::from_fd). `None` on the heap.
     pub fn segment_fd(&self) -> Option<BorrowedFd<'_>> {
         self.segment.file()
     }
-}
 
-impl<T: Message> RingKind for Ring<T> {}
-
-impl<T: Message> sealed::Sealed for Ring<T> {
-    fn expect() -> sealed::ExpectOf {
-        sealed::ExpectOf(Expect {
-            kind: Kind::Spsc,
-            message_size: size_of::<T>() as u64,
-            message_align: align_of::<T>() as u64,
-            capacity: None,
-            type_tag: fnv1a(FNV_OFFSET, std::any::type_name::<T>().as_bytes()),
-        })
+    /// The event that a sender notifies and a receiver waits on.
+    fn not_empty(&self) -> Result<Event, Error> {
+        Event::new(&self.segment, &self.format, layout::spsc::NOT_EMPTY, NOT_EMPTY)
     }
 
-    fn initialise(sealed::SpanOf(span): sealed::SpanOf<'_>, start: u64) {
+    /// The event that a receiver notifies and a sender waits on.
+    fn not_full(&self) -> Result<Event, Error> {
+        Event::new(&self.segment, &self.format, layout::spsc::NOT_FULL, NOT_FULL)
+    }
+
+    /// How an endpoint waits on an event.
+    fn waiter(&self, event: Event) -> Arc<Waiter> {
+        Waiter::new(event, self.patience)
+    }
+}
+
+impl<M: Payload + ?Sized, A: Trust> RingKind for Ring<M, A> {}
+
+impl<M: Payload + ?Sized, A: Trust> sealed::Sealed for Ring<M, A> {
+    type Trusted = Ring<M, Trusted>;
+
+    fn expect() -> Expect {
+        Expect {
+            kind: M::KIND,
+            message_size: M::SIZE.map(|size| size as u64),
+            message_align: M::ALIGN as u64,
+            capacity: None,
+            type_tag: fnv1a(FNV_OFFSET, std::any::type_name::<M>().as_bytes()),
+        }
+    }
+
+    fn initialise(span: &Span, start: u64) {
         // The segment is still private to its creator.
         span.word(layout::spsc::HEAD).store(start, relaxed::SOLE_WRITER);
     }
 
-    fn assemble(sealed::SegmentOf(segment, format): sealed::SegmentOf) -> Result<Self, Error> {
-        Ok(Self { segment, format, _messages: PhantomData })
+    fn assemble(segment: Arc<Segment>, format: Format, patience: Patience) -> Result<Self, Error> {
+        Ok(Self { segment, format, patience, _messages: PhantomData })
     }
 }
+
+/// The two ends of a ring on the heap.
+pub type Ends<T> = (Sender<T, Trusted>, Receiver<T, Trusted>);
 
 /// A ring on the heap for two threads, and its endpoints. `capacity` as in
 /// [`Options::capacity`].
 ///
 /// # Errors
 /// [`Error::Option`] for a capacity that is no power of two.
-pub fn channel<T: Message>(capacity: u64) -> Result<(Sender<T>, Receiver<T>), Error> {
+pub fn channel<T: Message>(capacity: u64) -> Result<Ends<T>, Error> {
     let ring = Ring::options().capacity(capacity).create_heap()?;
     Ok((ring.sender()?, ring.receiver()?))
 }

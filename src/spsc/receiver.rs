@@ -4,47 +4,64 @@ use core::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::atomic::{publish, relaxed, retire};
+use super::{RecvRef, Ring};
+use crate::atomic::{Bug, program_order, publish, relaxed, retire, seeded};
 use crate::copy;
-use crate::endpoint::{self, TimedOut};
-use crate::error::{Corrupt, Error, Fault, RecvError, TryRecvError};
+use crate::endpoint::{
+    Blocked, CancelHandle, PAUSES_AFTER_STREAK, Unfinished, Waiter, deadline_after, wait_for_peer,
+};
+use crate::error::{Corrupt, Error, Fault, RecvError, TryRecvError, WaitError};
 use crate::gate::Gate;
 use crate::layout::{self, POSITION_LIMIT};
 use crate::message::Message;
+use crate::payload::{Copying, Payload, Trust};
 use crate::seat::{self, Seat, SeatState};
-use crate::segment::{Format, Segment};
-use crate::slots::{Fixed, Slots, free_stamp, full_stamp};
+use crate::slots::{Slots, free_stamp, full_stamp};
+use crate::wait::{Event, ONE_SLEEPER};
 
 /// The one receiver of a ring. Dropping it closes it.
 ///
 /// It takes `&mut self` and is `Send` but not `Sync`: one thread receives at a time.
-pub struct Receiver<T> {
-    slots: Slots<Fixed<T>>,
+///
+/// `recv` and the other verbs that wait spin, then yield, then sleep, see
+/// [`Options::spin`](crate::Options::spin); a sender who died is noticed within two
+/// [slices](crate::Options::slice).
+pub struct Receiver<M: Payload + ?Sized, A: Trust = Copying> {
+    pub(super) slots: Slots<M::Shape>,
     /// Open as long as there is nothing to settle first.
     gate: Gate,
     /// Next position to receive. The shared head is this, for the sender and a successor.
-    head: u64,
+    pub(super) head: u64,
     /// The position at which the ring was last found empty.
     empty_at: u64,
     /// Messages below this were exposed by a predecessor who died before releasing them.
     in_doubt_until: u64,
     /// Messages from `head` on that a guard exposes, or exposed when it was forgotten.
     exposed: u64,
+    not_full: Event,
+    waiter: Arc<Waiter>,
     seat: Seat,
+    _trust: core::marker::PhantomData<A>,
+    /// `Send`, not `Sync`.
+    _not_sync: core::marker::PhantomData<core::cell::Cell<()>>,
 }
 
 /// Why there is no message.
-enum NoMessage {
+pub enum NoMessage {
     Empty,
+    Cancelled,
+    TooSmall { needed: usize },
     Closed,
     Died,
     Fault(Fault),
 }
 
+/// For a receive that does not wait, and so is never cancelled.
 impl From<NoMessage> for TryRecvError {
     fn from(reason: NoMessage) -> Self {
         match reason {
-            NoMessage::Empty => Self::Empty,
+            NoMessage::Empty | NoMessage::Cancelled => Self::Empty,
+            NoMessage::TooSmall { needed } => Self::TooSmall { needed },
             NoMessage::Closed => Self::Closed,
             NoMessage::Died => Self::Died,
             NoMessage::Fault(fault) => Self::Fault(fault),
@@ -57,6 +74,8 @@ impl From<NoMessage> for RecvError {
     fn from(reason: NoMessage) -> Self {
         match reason {
             NoMessage::Empty => Self::Timeout,
+            NoMessage::Cancelled => Self::Cancelled,
+            NoMessage::TooSmall { needed } => Self::TooSmall { needed },
             NoMessage::Closed => Self::Closed,
             NoMessage::Died => Self::Died,
             NoMessage::Fault(fault) => Self::Fault(fault),
@@ -64,10 +83,12 @@ impl From<NoMessage> for RecvError {
     }
 }
 
-impl<T: Message> Receiver<T> {
-    pub(super) fn attach(segment: &Arc<Segment>, format: &Format) -> Result<Self, Error> {
+impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
+    pub(super) fn attach(ring: &Ring<M, A>) -> Result<Self, Error> {
+        let segment = &ring.segment;
+        let (not_full, waiter) = (ring.not_full()?, ring.waiter(ring.not_empty()?));
         let seat = Seat::take(segment, layout::spsc::RECEIVER, "receiver")?;
-        let slots = Slots::new(Arc::clone(segment), format, Fixed::NEW);
+        let slots = Slots::new(Arc::clone(segment), &ring.format, M::shape(&ring.format));
         // SEAT: the predecessor's last words come before his leaving, or his end.
         let head = segment.span().word(layout::spsc::HEAD).load(relaxed::FENCED);
         if head > POSITION_LIMIT {
@@ -80,21 +101,27 @@ impl<T: Message> Receiver<T> {
         }
         let in_doubt_until = claim.max(head);
         let gate = Gate::new(POSITION_LIMIT)?;
-        Ok(Self { slots, gate, head, empty_at: head, in_doubt_until, exposed: 0, seat })
+        let receiver = Self {
+            slots,
+            gate,
+            head,
+            empty_at: head,
+            in_doubt_until,
+            exposed: 0,
+            not_full,
+            waiter,
+            seat,
+            _trust: core::marker::PhantomData,
+            _not_sync: core::marker::PhantomData,
+        };
+        // A sender may be waiting for a peer, or asleep on what a dead receiver left.
+        receiver.notify();
+        Ok(receiver)
     }
 
     /// Position of the next message. The one received last had one less.
     pub fn position(&self) -> u64 {
         self.head + self.exposed
-    }
-
-    /// How the sender's seat stands. Asks the kernel whether a live-looking sender is
-    /// dead, and notes it if so; makes system calls.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`]; [`Error::Os`].
-    pub fn peer(&self) -> Result<SeatState, Error> {
-        seat::notice_death(self.slots.segment(), layout::spsc::SENDER)
     }
 
     /// Number of slots.
@@ -108,86 +135,35 @@ impl<T: Message> Receiver<T> {
         position < self.in_doubt_until
     }
 
-    /// Receives without waiting: wait-free, no system call, no allocation.
+    /// How the sender's seat stands. Asks the kernel whether a live-looking sender is
+    /// dead, and notes it if so; makes system calls.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`]; [`TryRecvError::Closed`] and [`TryRecvError::Died`] if it
-    /// is empty and the sender has left or was found dead; [`TryRecvError::Fault`].
-    #[inline]
-    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        if !self.is_ready() {
-            self.look_closer()?;
-        }
-        Ok(self.take())
+    /// [`Error::Corrupt`]; [`Error::Os`].
+    pub fn peer(&self) -> Result<SeatState, Error> {
+        seat::notice_death(self.slots.segment(), layout::spsc::SENDER)
     }
 
-    /// Receives, waiting while the ring is empty.
-    ///
-    /// Waits by polling: it spins for about 20 us, then yields the processor between
-    /// polls.
+    /// Waits until a sender is there, for at most `timeout` if one is given.
     ///
     /// # Errors
-    /// As [`try_recv`](Self::try_recv); never [`RecvError::Timeout`].
-    #[inline]
-    pub fn recv(&mut self) -> Result<T, RecvError> {
-        self.recv_until(None)
+    /// [`WaitError::Timeout`], [`WaitError::Cancelled`], [`WaitError::Fault`].
+    pub fn wait_for_peer(&mut self, timeout: Option<Duration>) -> Result<(), WaitError> {
+        self.gate_check()?;
+        let segment = Arc::clone(self.slots.segment());
+        wait_for_peer(&segment, layout::spsc::SENDER, &self.waiter, timeout)
     }
 
-    /// As [`recv`](Self::recv), for at most `timeout`. The clock is monotonic.
-    ///
-    /// # Errors
-    /// [`RecvError::Timeout`] too.
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvError> {
-        self.recv_until(endpoint::deadline_after(timeout))
+    /// A handle by which any thread can end this receiver's waiting.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.waiter.cancel_handle()
     }
 
-    /// As [`recv`](Self::recv), until `deadline` at the latest.
-    ///
-    /// # Errors
-    /// [`RecvError::Timeout`] too.
-    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<T, RecvError> {
-        self.recv_until(Some(deadline))
-    }
-
-    #[inline]
-    fn recv_until(&mut self, deadline: Option<Instant>) -> Result<T, RecvError> {
-        if !self.is_ready() {
-            self.wait_for_message(deadline)?;
-        }
-        Ok(self.take())
-    }
-
-    /// Receives as many messages as are there and fit, without waiting, and says how
-    /// many: the first of `out` are overwritten. They are retired together, in one step.
-    ///
-    /// # Errors
-    /// As [`try_recv`](Self::try_recv) if there was none. `out` of no length is always
-    /// filled at once.
-    #[inline]
-    pub fn try_recv_many(&mut self, out: &mut [T]) -> Result<usize, TryRecvError> {
-        if out.is_empty() {
-            return Ok(0);
-        }
-        if !self.is_ready() {
-            self.look_closer()?;
-        }
-        Ok(self.take_many(out))
-    }
-
-    /// Receives at least one message and at most as many as fit, waiting while the ring
-    /// is empty. As [`try_recv_many`](Self::try_recv_many) otherwise.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    #[inline]
-    pub fn recv_many(&mut self, out: &mut [T]) -> Result<usize, RecvError> {
-        if out.is_empty() {
-            return Ok(0);
-        }
-        if !self.is_ready() {
-            self.wait_for_message(None)?;
-        }
-        Ok(self.take_many(out))
+    /// How many waits for a message, in all processes so far, only the end of a slice
+    /// rescued. Stays 0 unless a notifier is killed, or stopped for long, at the wrong
+    /// moment.
+    pub fn rescues(&self) -> u64 {
+        self.waiter.event().rescues()
     }
 
     /// Exposes the next message in place, without waiting. It is received when the guard
@@ -196,11 +172,9 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     /// As [`try_recv`](Self::try_recv).
     #[inline]
-    pub fn try_recv_ref(&mut self) -> Result<RecvRef<'_, T>, TryRecvError> {
-        if !self.is_ready() {
-            self.look_closer()?;
-        }
-        Ok(self.expose())
+    pub fn try_recv_ref(&mut self) -> Result<RecvRef<'_, M, A>, TryRecvError> {
+        self.ready()?;
+        Ok(self.expose()?)
     }
 
     /// As [`try_recv_ref`](Self::try_recv_ref), waiting while the ring is empty.
@@ -208,22 +182,18 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     /// As [`recv`](Self::recv).
     #[inline]
-    pub fn recv_ref(&mut self) -> Result<RecvRef<'_, T>, RecvError> {
-        if !self.is_ready() {
-            self.wait_for_message(None)?;
-        }
-        Ok(self.expose())
+    pub fn recv_ref(&mut self) -> Result<RecvRef<'_, M, A>, RecvError> {
+        self.ready_until(None)?;
+        Ok(self.expose()?)
     }
 
     /// As [`recv_ref`](Self::recv_ref), for at most `timeout`.
     ///
     /// # Errors
     /// [`RecvError::Timeout`] too.
-    pub fn recv_ref_timeout(&mut self, timeout: Duration) -> Result<RecvRef<'_, T>, RecvError> {
-        if !self.is_ready() {
-            self.wait_for_message(endpoint::deadline_after(timeout))?;
-        }
-        Ok(self.expose())
+    pub fn recv_ref_timeout(&mut self, timeout: Duration) -> Result<RecvRef<'_, M, A>, RecvError> {
+        self.ready_until(deadline_after(timeout))?;
+        Ok(self.expose()?)
     }
 
     /// Whether the message at `head` is there and nothing has to be settled first.
@@ -234,73 +204,88 @@ impl<T: Message> Receiver<T> {
             && self.slots.stamp(self.head).load(publish::ACQUIRE) == full_stamp(self.head)
     }
 
-    /// Copies out and retires the message at `head`, which is ready.
+    /// Sees that the message at `head` is ready, without waiting.
     #[inline(always)]
-    fn take(&mut self) -> T {
-        let mut message = T::new_zeroed();
-        copy::load(self.slots.message(self.head), 0, message.as_mut_bytes());
-        self.retire(1);
-        message
+    pub(super) fn ready(&mut self) -> Result<(), NoMessage> {
+        if self.is_ready() { Ok(()) } else { self.look_closer() }
     }
 
-    /// Copies out and retires a run of messages, the first of which is ready.
+    /// Sees that it is ready, waiting until `deadline` at the latest.
     #[inline(always)]
-    fn take_many(&mut self, out: &mut [T]) -> usize {
-        let mut count = 0;
-        for message in out {
-            let position = self.head + count as u64;
-            // PUBLISH: as in `is_ready`. What follows the run is looked at another time.
-            if position >= POSITION_LIMIT
-                || self.slots.stamp(position).load(publish::ACQUIRE) != full_stamp(position)
-            {
-                break;
-            }
-            copy::load(self.slots.message(position), 0, message.as_mut_bytes());
-            count += 1;
-        }
-        self.retire(count as u64);
-        count
+    pub(super) fn ready_until(&mut self, deadline: Option<Instant>) -> Result<(), NoMessage> {
+        if self.is_ready() { Ok(()) } else { self.wait_for_message(deadline) }
     }
 
     /// Retires messages: the one step by which they are received.
     #[inline(always)]
-    fn retire(&mut self, count: u64) {
+    pub(super) fn retire(&mut self, count: u64) {
         self.head += count;
         // RETIRE: the reads of these slots are over. Pairs with `Sender::see_room`.
         self.slots.segment().span().word(layout::spsc::HEAD).store(self.head, retire::RELEASE);
+        self.notify();
+    }
+
+    /// Wakes the sender if it sleeps. After the head has moved, once a batch.
+    #[inline(always)]
+    fn notify(&self) {
+        self.not_full.notify(ONE_SLEEPER);
     }
 
     /// Notes in the seat, for a successor, that the message at `head` is exposed.
     #[inline(always)]
-    fn expose(&mut self) -> RecvRef<'_, T> {
+    fn expose(&mut self) -> Result<RecvRef<'_, M, A>, NoMessage> {
+        let len = self.payload_len()?;
         self.exposed = 1;
-        // Never below what a predecessor exposed: that stays in doubt until retired.
-        let claim = self.in_doubt_until.max(self.head + 1);
-        // A dead writer's stores are all there, in program order, once the kernel has
-        // released his lock; the fence keeps the compiler to that order too.
-        self.seat.claim().store(claim, relaxed::SOLE_WRITER);
-        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+        if !seeded(Bug::NoClaim) {
+            // Never below what a predecessor exposed: that stays in doubt until retired.
+            let claim = self.in_doubt_until.max(self.head + 1);
+            self.seat.claim().store(claim, relaxed::SOLE_WRITER);
+        }
+        // Before anything is lent: a successor looks only after the kernel's word.
+        program_order();
         // A forgotten guard is settled by the next operation.
         self.gate.shut();
-        RecvRef { receiver: self }
+        Ok(RecvRef::new(self, len))
+    }
+
+    /// Length of the ready message's payload: a constant, or what the slot says, once.
+    #[inline(always)]
+    pub(super) fn payload_len(&mut self) -> Result<usize, NoMessage> {
+        let area = self.slots.message(self.head);
+        let prefix = M::KIND.prefix() as usize;
+        if prefix == 0 {
+            return Ok(area.len());
+        }
+        let mut word = [0; 8];
+        copy::load(area, 0, &mut word);
+        let (len, most) = (u64::from_le_bytes(word), area.len() - prefix);
+        if len > most as u64 {
+            return Err(NoMessage::Fault(self.gate.poison("message length", len)));
+        }
+        Ok(len as usize)
     }
 
     /// Ends the exposure: the guard is dropped, or was forgotten.
     #[inline(always)]
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         let exposed = core::mem::take(&mut self.exposed);
         self.retire(exposed);
         self.gate.open_to(POSITION_LIMIT);
+    }
+
+    /// Whether the handle can go on at all.
+    fn gate_check(&self) -> Result<(), Fault> {
+        self.gate.check(self.head)
     }
 
     /// Looks closer when no message is ready: settle, or say why. `Ok`: one is ready.
     #[cold]
     #[inline(never)]
     fn look_closer(&mut self) -> Result<(), NoMessage> {
-        self.gate.check(self.head).map_err(NoMessage::Fault)?;
+        self.gate_check().map_err(NoMessage::Fault)?;
         if self.exposed > 0 {
             self.release();
-            self.gate.check(self.head).map_err(NoMessage::Fault)?;
+            self.gate_check().map_err(NoMessage::Fault)?;
         }
         if self.see_message()? {
             return Ok(());
@@ -316,7 +301,10 @@ impl<T: Message> Receiver<T> {
                 return Err(NoMessage::Empty);
             }
         };
-        if self.see_message()? { Ok(()) } else { Err(ended) }
+        if !seeded(Bug::NoLookAfterClosed) && self.see_message()? {
+            return Ok(());
+        }
+        Err(ended)
     }
 
     /// Reads the stamp at `head` once. False: free.
@@ -340,109 +328,171 @@ impl<T: Message> Receiver<T> {
     #[cold]
     #[inline(never)]
     fn wait_for_message(&mut self, deadline: Option<Instant>) -> Result<(), NoMessage> {
-        let streak = self.head - self.empty_at.min(self.head);
-        let attempt = |receiver: &mut Self| match receiver.look_closer() {
+        let streak = self.head - self.empty_at;
+        let first_pauses = if streak >= 2 { PAUSES_AFTER_STREAK } else { 1 };
+        let waiter = Arc::clone(&self.waiter);
+        match waiter.wait(self, deadline, first_pauses) {
+            Ok(outcome) => outcome,
+            Err(Unfinished::TimedOut) => Err(NoMessage::Empty),
+            Err(Unfinished::Cancelled) => Err(NoMessage::Cancelled),
+            Err(Unfinished::Corrupt(corrupt)) => {
+                Err(NoMessage::Fault(self.gate.poison(corrupt.word, corrupt.value)))
+            }
+        }
+    }
+}
+
+impl<M: Payload + ?Sized, A: Trust> Blocked for Receiver<M, A> {
+    type Outcome = Result<(), NoMessage>;
+
+    #[inline(always)]
+    fn stirs(&self) -> bool {
+        self.is_ready()
+    }
+
+    fn look(&mut self) -> Option<Self::Outcome> {
+        match self.look_closer() {
             Err(NoMessage::Empty) => None,
             outcome => Some(outcome),
-        };
-        if let Some(outcome) = attempt(self) {
-            return outcome;
-        }
-        let first_pauses = if streak >= 2 { endpoint::PAUSES_AFTER_STREAK } else { 1 };
-        match endpoint::poll(deadline, first_pauses, || attempt(self)) {
-            Ok(outcome) => outcome,
-            Err(TimedOut) => Err(NoMessage::Empty),
         }
     }
-}
 
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        if self.gate.is_own() {
-            self.leave();
+    fn look_around(&mut self) -> Option<Self::Outcome> {
+        match seat::notice_death(self.slots.segment(), layout::spsc::SENDER) {
+            Ok(_) => self.look(),
+            Err(Error::Corrupt(corrupt)) => {
+                Some(Err(NoMessage::Fault(self.gate.poison(corrupt.word, corrupt.value))))
+            }
+            // The kernel did not say: then nobody is dead, this time.
+            Err(_) => None,
         }
     }
 }
 
-impl<T> Receiver<T> {
-    /// Settles a forgotten guard, hands on what is still in doubt and leaves the seat.
-    fn leave(&mut self) {
-        let head = self.head + self.exposed;
-        // RETIRE: as in `retire`.
-        self.slots.segment().span().word(layout::spsc::HEAD).store(head, retire::RELEASE);
-        let claim = if self.in_doubt_until > head { self.in_doubt_until } else { 0 };
-        self.seat.claim().store(claim, relaxed::SOLE_WRITER);
-        self.seat.leave();
-    }
-}
-
-impl<T> fmt::Debug for Receiver<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("spsc::Receiver").field("position", &self.head).finish_non_exhaustive()
-    }
-}
-
-/// A received message that still lies in the ring. Dropping it releases the slot.
-///
-/// It copies: the memory stays the peer's to write, who may be broken.
-///
-/// ```
-/// let (mut sender, mut receiver) = annulus::spsc::channel::<[u8; 1024]>(4)?;
-/// sender.send([7; 1024])?;
-/// let message = receiver.recv_ref()?;
-/// let mut first = [0; 16];
-/// message.read_at(0, &mut first);
-/// assert_eq!(first, [7; 16]);
-/// message.release();
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use = "dropping a guard releases the message"]
-pub struct RecvRef<'a, T: Message> {
-    receiver: &'a mut Receiver<T>,
-}
-
-impl<T: Message> RecvRef<'_, T> {
-    /// The message's position.
-    pub fn position(&self) -> u64 {
-        self.receiver.head
-    }
-
-    /// Whether an earlier receiver died while it held this message.
-    pub fn redelivered(&self) -> bool {
-        self.receiver.is_redelivered(self.receiver.head)
-    }
-
-    /// Copies the whole message out.
+/// Fixed-size messages.
+impl<T: Message, A: Trust> Receiver<T, A> {
+    /// Receives without waiting: wait-free, no system call, no allocation.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`]; [`TryRecvError::Closed`] and [`TryRecvError::Died`] if it
+    /// is empty and the sender has left or was found dead; [`TryRecvError::Fault`].
     #[inline]
-    pub fn read(&self) -> T {
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        self.ready()?;
+        Ok(self.take())
+    }
+
+    /// Receives, waiting while the ring is empty.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Self::try_recv); never [`RecvError::Timeout`].
+    #[inline]
+    pub fn recv(&mut self) -> Result<T, RecvError> {
+        self.recv_until(None)
+    }
+
+    /// As [`recv`](Self::recv), for at most `timeout`. The clock is monotonic.
+    ///
+    /// # Errors
+    /// [`RecvError::Timeout`] too.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvError> {
+        self.recv_until(deadline_after(timeout))
+    }
+
+    /// As [`recv`](Self::recv), until `deadline` at the latest.
+    ///
+    /// # Errors
+    /// [`RecvError::Timeout`] too.
+    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<T, RecvError> {
+        self.recv_until(Some(deadline))
+    }
+
+    #[inline]
+    fn recv_until(&mut self, deadline: Option<Instant>) -> Result<T, RecvError> {
+        self.ready_until(deadline)?;
+        Ok(self.take())
+    }
+
+    /// Receives as many messages as are there and fit, without waiting, and says how
+    /// many: the first of `out` are overwritten. They are retired together, in one step.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Self::try_recv) if there was none. `out` of no length is always
+    /// filled at once.
+    #[inline]
+    pub fn try_recv_many(&mut self, out: &mut [T]) -> Result<usize, TryRecvError> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        self.ready()?;
+        Ok(self.take_many(out))
+    }
+
+    /// Receives at least one message and at most as many as fit, waiting while the ring
+    /// is empty. As [`try_recv_many`](Self::try_recv_many) otherwise.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    #[inline]
+    pub fn recv_many(&mut self, out: &mut [T]) -> Result<usize, RecvError> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        self.ready_until(None)?;
+        Ok(self.take_many(out))
+    }
+
+    /// Copies out and retires the message at `head`, which is ready.
+    #[inline(always)]
+    fn take(&mut self) -> T {
         let mut message = T::new_zeroed();
-        copy::load(self.receiver.slots.message(self.receiver.head), 0, message.as_mut_bytes());
+        if seeded(Bug::RetireBeforeCopy) {
+            self.retire(1);
+            self.head -= 1;
+        }
+        copy::load(self.slots.message(self.head), 0, message.as_mut_bytes());
+        self.retire(1);
         message
     }
 
-    /// Copies some of its bytes out, from byte `offset` on; says how many: fewer than
-    /// asked for at the message's end.
-    #[inline]
-    pub fn read_at(&self, offset: usize, out: &mut [u8]) -> usize {
-        let area = self.receiver.slots.message(self.receiver.head);
-        let count = out.len().min(area.len().saturating_sub(offset));
-        copy::load(area, offset.min(area.len()), &mut out[..count]);
+    /// Copies out and retires a run of messages, the first of which is ready.
+    #[inline(always)]
+    fn take_many(&mut self, out: &mut [T]) -> usize {
+        let mut count = 0;
+        for message in out {
+            let position = self.head + count as u64;
+            // PUBLISH: as in `is_ready`. What follows the run is looked at another time.
+            if position >= POSITION_LIMIT
+                || self.slots.stamp(position).load(publish::ACQUIRE) != full_stamp(position)
+            {
+                break;
+            }
+            copy::load(self.slots.message(position), 0, message.as_mut_bytes());
+            count += 1;
+        }
+        self.retire(count as u64);
         count
     }
-
-    /// Releases the slot, as dropping does.
-    pub fn release(self) {}
 }
 
-impl<T: Message> Drop for RecvRef<'_, T> {
-    #[inline]
+impl<M: Payload + ?Sized, A: Trust> Drop for Receiver<M, A> {
+    /// Settles a forgotten guard, hands on what is still in doubt and leaves the seat.
     fn drop(&mut self) {
-        self.receiver.release();
+        if !self.gate.is_own() {
+            return;
+        }
+        if self.exposed > 0 {
+            self.release();
+        }
+        let claim = if self.in_doubt_until > self.head { self.in_doubt_until } else { 0 };
+        self.seat.claim().store(claim, relaxed::SOLE_WRITER);
+        self.seat.leave();
+        self.notify();
     }
 }
 
-impl<T: Message> fmt::Debug for RecvRef<'_, T> {
+impl<M: Payload + ?Sized, A: Trust> fmt::Debug for Receiver<M, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("spsc::RecvRef").field("position", &self.position()).finish_non_exhaustive()
+        f.debug_struct("spsc::Receiver").field("position", &self.head).finish_non_exhaustive()
     }
 }

@@ -4,43 +4,58 @@ use core::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::atomic::{publish, relaxed, retire};
+use super::{Reservation, Ring};
+use crate::atomic::{Bug, publish, relaxed, retire, seeded};
 use crate::copy;
-use crate::endpoint::{self, TimedOut};
-use crate::error::{Corrupt, Error, Fault, SendError, SendManyError, TrySendError};
+use crate::endpoint::{
+    Blocked, CancelHandle, PAUSES_AFTER_STREAK, Unfinished, Waiter, deadline_after, wait_for_peer,
+};
+use crate::error::{Corrupt, Error, Fault, SendError, SendManyError, TrySendError, WaitError};
 use crate::gate::Gate;
 use crate::layout::{self, POSITION_LIMIT};
 use crate::message::Message;
+use crate::payload::{Copying, Payload, Trust};
 use crate::seat::{self, Seat, SeatState};
-use crate::segment::{Format, Segment};
-use crate::slots::{Fixed, Slots, free_stamp, full_stamp};
+use crate::slots::{Slots, free_stamp, full_stamp};
+use crate::wait::{Event, ONE_SLEEPER};
 
 /// The one sender of a ring. Dropping it closes it.
 ///
 /// It takes `&mut self` and is `Send` but not `Sync`: one thread sends at a time.
-pub struct Sender<T> {
-    slots: Slots<Fixed<T>>,
+///
+/// `send` and the other verbs that wait spin, then yield, then sleep, see
+/// [`Options::spin`](crate::Options::spin); a receiver who died is noticed within two
+/// [slices](crate::Options::slice).
+pub struct Sender<M: Payload + ?Sized, A: Trust = Copying> {
+    pub(super) slots: Slots<M::Shape>,
     /// Open up to the first position whose slot was not seen free yet.
     gate: Gate,
     /// Next position to send. Private: the stamps tell a successor.
-    tail: u64,
+    pub(super) tail: u64,
     /// The head when it was last read; `head <= tail <= head + capacity` (I2).
     cached_head: u64,
+    not_empty: Event,
+    waiter: Arc<Waiter>,
     seat: Seat,
+    _trust: core::marker::PhantomData<A>,
+    /// `Send`, not `Sync`.
+    _not_sync: core::marker::PhantomData<core::cell::Cell<()>>,
 }
 
 /// Why there is no room.
-enum NoRoom {
+pub enum NoRoom {
     Full,
+    Cancelled,
     Closed,
     Died,
     Fault(Fault),
 }
 
 impl NoRoom {
-    fn with<T>(self, message: T) -> TrySendError<T> {
+    /// For a send that does not wait, and so is never cancelled.
+    pub(super) fn at_once<T>(self, message: T) -> TrySendError<T> {
         match self {
-            Self::Full => TrySendError::Full(message),
+            Self::Full | Self::Cancelled => TrySendError::Full(message),
             Self::Closed => TrySendError::Closed(message),
             Self::Died => TrySendError::Died(message),
             Self::Fault(fault) => TrySendError::Fault(message, fault),
@@ -48,9 +63,10 @@ impl NoRoom {
     }
 
     /// For a waiting send, in which `Full` has become a timeout.
-    fn after_waiting<T>(self, message: T) -> SendError<T> {
+    pub(super) fn after_waiting<T>(self, message: T) -> SendError<T> {
         match self {
             Self::Full => SendError::Timeout(message),
+            Self::Cancelled => SendError::Cancelled(message),
             Self::Closed => SendError::Closed(message),
             Self::Died => SendError::Died(message),
             Self::Fault(fault) => SendError::Fault(message, fault),
@@ -58,10 +74,12 @@ impl NoRoom {
     }
 }
 
-impl<T: Message> Sender<T> {
-    pub(super) fn attach(segment: &Arc<Segment>, format: &Format) -> Result<Self, Error> {
+impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
+    pub(super) fn attach(ring: &Ring<M, A>) -> Result<Self, Error> {
+        let segment = &ring.segment;
+        let (not_empty, waiter) = (ring.not_empty()?, ring.waiter(ring.not_full()?));
         let seat = Seat::take(segment, layout::spsc::SENDER, "sender")?;
-        let slots = Slots::new(Arc::clone(segment), format, Fixed::NEW);
+        let slots = Slots::new(Arc::clone(segment), &ring.format, M::shape(&ring.format));
         // RETIRE: the reads of all slots below are over. Pairs with `Receiver::retire`.
         let head = segment.span().word(layout::spsc::HEAD).load(retire::ACQUIRE);
         if head > POSITION_LIMIT {
@@ -81,13 +99,31 @@ impl<T: Message> Sender<T> {
             tail += 1;
         }
         let gate = Gate::new(head + slots.capacity())?;
-        Ok(Self { slots, gate, tail, cached_head: head, seat })
+        let sender = Self {
+            slots,
+            gate,
+            tail,
+            cached_head: head,
+            not_empty,
+            waiter,
+            seat,
+            _trust: core::marker::PhantomData,
+            _not_sync: core::marker::PhantomData,
+        };
+        // A receiver may be waiting for a peer, or asleep on what a dead sender left.
+        sender.notify();
+        Ok(sender)
     }
 
     /// Position that the next message will have. Positions count from the ring's first
     /// message and only grow.
     pub fn position(&self) -> u64 {
         self.tail
+    }
+
+    /// Number of slots.
+    pub fn capacity(&self) -> u64 {
+        self.slots.capacity()
     }
 
     /// How the receiver's seat stands. Asks the kernel whether a live-looking receiver is
@@ -99,113 +135,25 @@ impl<T: Message> Sender<T> {
         seat::notice_death(self.slots.segment(), layout::spsc::RECEIVER)
     }
 
-    /// Number of slots.
-    pub fn capacity(&self) -> u64 {
-        self.slots.capacity()
-    }
-
-    /// Sends without waiting: wait-free, no system call, no allocation.
-    ///
-    /// While there is room a message is accepted whether or not a receiver is there: it
-    /// waits for one.
+    /// Waits until a receiver is there, for at most `timeout` if one is given.
     ///
     /// # Errors
-    /// Gives the message back: [`TrySendError::Full`]; [`TrySendError::Closed`] and
-    /// [`TrySendError::Died`] if it is full and the receiver has left or was found dead;
-    /// [`TrySendError::Fault`].
-    #[inline]
-    pub fn try_send(&mut self, message: T) -> Result<(), TrySendError<T>> {
-        if !self.gate.admits(self.tail)
-            && let Err(no_room) = self.make_room()
-        {
-            return Err(no_room.with(message));
-        }
-        self.put(&message);
-        Ok(())
+    /// [`WaitError::Timeout`], [`WaitError::Cancelled`], [`WaitError::Fault`].
+    pub fn wait_for_peer(&mut self, timeout: Option<Duration>) -> Result<(), WaitError> {
+        self.gate.check(self.tail)?;
+        let segment = Arc::clone(self.slots.segment());
+        wait_for_peer(&segment, layout::spsc::RECEIVER, &self.waiter, timeout)
     }
 
-    /// Sends, waiting while the ring is full.
-    ///
-    /// Waits by polling: it spins for about 20 us, then yields the processor between
-    /// polls.
-    ///
-    /// # Errors
-    /// Gives the message back as [`try_send`](Self::try_send) does; never
-    /// [`SendError::Timeout`].
-    #[inline]
-    pub fn send(&mut self, message: T) -> Result<(), SendError<T>> {
-        self.send_until(message, None)
+    /// A handle by which any thread can end this sender's waiting.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.waiter.cancel_handle()
     }
 
-    /// As [`send`](Self::send), for at most `timeout`. The clock is monotonic.
-    ///
-    /// # Errors
-    /// [`SendError::Timeout`] too.
-    pub fn send_timeout(&mut self, message: T, timeout: Duration) -> Result<(), SendError<T>> {
-        self.send_until(message, endpoint::deadline_after(timeout))
-    }
-
-    /// As [`send`](Self::send), until `deadline` at the latest.
-    ///
-    /// # Errors
-    /// [`SendError::Timeout`] too.
-    pub fn send_deadline(&mut self, message: T, deadline: Instant) -> Result<(), SendError<T>> {
-        self.send_until(message, Some(deadline))
-    }
-
-    #[inline]
-    fn send_until(&mut self, message: T, deadline: Option<Instant>) -> Result<(), SendError<T>> {
-        if !self.gate.admits(self.tail)
-            && let Err(no_room) = self.wait_for_room(deadline)
-        {
-            return Err(no_room.after_waiting(message));
-        }
-        self.put(&message);
-        Ok(())
-    }
-
-    /// Sends as many of the messages as there is room for, without waiting. Each commits
-    /// on its own, in order.
-    ///
-    /// # Errors
-    /// As [`try_send`](Self::try_send) if there was room for none. No messages are
-    /// always sent at once.
-    #[inline]
-    pub fn try_send_many(&mut self, messages: &[T]) -> Result<usize, TrySendError<()>> {
-        if messages.is_empty() {
-            return Ok(0);
-        }
-        if !self.gate.admits(self.tail + (messages.len() as u64 - 1))
-            && let Err(no_room) = self.make_room()
-        {
-            return Err(no_room.with(()));
-        }
-        let room = usize::try_from(self.gate.limit() - self.tail).unwrap_or(usize::MAX);
-        let sent = room.min(messages.len());
-        for message in &messages[..sent] {
-            self.put(message);
-        }
-        Ok(sent)
-    }
-
-    /// Sends all of the messages, in order, waiting while the ring is full. Each commits
-    /// on its own.
-    ///
-    /// # Errors
-    /// How many were sent, and why not the next one.
-    pub fn send_many(&mut self, messages: &[T]) -> Result<(), SendManyError> {
-        let mut sent = 0;
-        while sent < messages.len() {
-            match self.try_send_many(&messages[sent..]) {
-                Ok(more) => sent += more,
-                Err(_) => {
-                    if let Err(no_room) = self.wait_for_room(None) {
-                        return Err(SendManyError { sent, reason: no_room.after_waiting(()) });
-                    }
-                }
-            }
-        }
-        Ok(())
+    /// How many waits for room, in all processes so far, only the end of a slice rescued.
+    /// Stays 0 unless a notifier is killed, or stopped for long, at the wrong moment.
+    pub fn rescues(&self) -> u64 {
+        self.waiter.event().rescues()
     }
 
     /// Reserves the next slot, to be written in place and committed; without waiting.
@@ -213,13 +161,11 @@ impl<T: Message> Sender<T> {
     /// # Errors
     /// As [`try_send`](Self::try_send).
     #[inline]
-    pub fn try_reserve(&mut self) -> Result<Reservation<'_, T>, TrySendError<()>> {
-        if !self.gate.admits(self.tail)
-            && let Err(no_room) = self.make_room()
-        {
-            return Err(no_room.with(()));
+    pub fn try_reserve(&mut self) -> Result<Reservation<'_, M, A>, TrySendError<()>> {
+        if let Err(no_room) = self.admit() {
+            return Err(no_room.at_once(()));
         }
-        Ok(Reservation { sender: self, written: 0 })
+        Ok(Reservation::new(self))
     }
 
     /// As [`try_reserve`](Self::try_reserve), waiting while the ring is full.
@@ -227,7 +173,7 @@ impl<T: Message> Sender<T> {
     /// # Errors
     /// As [`send`](Self::send).
     #[inline]
-    pub fn reserve(&mut self) -> Result<Reservation<'_, T>, SendError<()>> {
+    pub fn reserve(&mut self) -> Result<Reservation<'_, M, A>, SendError<()>> {
         self.reserve_until(None)
     }
 
@@ -238,36 +184,45 @@ impl<T: Message> Sender<T> {
     pub fn reserve_timeout(
         &mut self,
         timeout: Duration,
-    ) -> Result<Reservation<'_, T>, SendError<()>> {
-        self.reserve_until(endpoint::deadline_after(timeout))
+    ) -> Result<Reservation<'_, M, A>, SendError<()>> {
+        self.reserve_until(deadline_after(timeout))
     }
 
     #[inline]
     fn reserve_until(
         &mut self,
         deadline: Option<Instant>,
-    ) -> Result<Reservation<'_, T>, SendError<()>> {
-        if !self.gate.admits(self.tail)
-            && let Err(no_room) = self.wait_for_room(deadline)
-        {
+    ) -> Result<Reservation<'_, M, A>, SendError<()>> {
+        if let Err(no_room) = self.admit_until(deadline) {
             return Err(no_room.after_waiting(()));
         }
-        Ok(Reservation { sender: self, written: 0 })
+        Ok(Reservation::new(self))
     }
 
-    /// Writes and commits at `tail`, which the gate admits.
+    /// Admits the next position, without waiting.
     #[inline(always)]
-    fn put(&mut self, message: &T) {
-        copy::store(self.slots.message(self.tail), 0, message.as_bytes());
-        self.commit();
+    pub(super) fn admit(&mut self) -> Result<(), NoRoom> {
+        if self.gate.admits(self.tail) { Ok(()) } else { self.make_room() }
+    }
+
+    /// Admits the next position, waiting until `deadline` at the latest.
+    #[inline(always)]
+    pub(super) fn admit_until(&mut self, deadline: Option<Instant>) -> Result<(), NoRoom> {
+        if self.gate.admits(self.tail) { Ok(()) } else { self.wait_for_room(deadline) }
     }
 
     /// Commits the message at `tail`: the one step before which it does not exist.
     #[inline(always)]
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         // PUBLISH: the message is written. Pairs with `Receiver`'s load of the stamp.
         self.slots.stamp(self.tail).store(full_stamp(self.tail), publish::RELEASE);
         self.tail += 1;
+    }
+
+    /// Wakes the receiver if it sleeps. After a commit, once a batch.
+    #[inline(always)]
+    pub(super) fn notify(&self) {
+        self.not_empty.notify(ONE_SLEEPER);
     }
 
     /// Looks closer when the gate is shut at `tail`: how far has the receiver come?
@@ -307,104 +262,171 @@ impl<T: Message> Sender<T> {
     #[cold]
     #[inline(never)]
     fn wait_for_room(&mut self, deadline: Option<Instant>) -> Result<(), NoRoom> {
-        let attempt = |sender: &mut Self| match sender.make_room() {
-            Err(NoRoom::Full) => None,
-            outcome => Some(outcome),
-        };
-        if let Some(outcome) = attempt(self) {
-            return outcome;
-        }
-        match endpoint::poll(deadline, endpoint::PAUSES_AFTER_STREAK, || attempt(self)) {
+        let waiter = Arc::clone(&self.waiter);
+        match waiter.wait(self, deadline, PAUSES_AFTER_STREAK) {
             Ok(outcome) => outcome,
-            Err(TimedOut) => Err(NoRoom::Full),
+            Err(Unfinished::TimedOut) => Err(NoRoom::Full),
+            Err(Unfinished::Cancelled) => Err(NoRoom::Cancelled),
+            Err(Unfinished::Corrupt(corrupt)) => {
+                Err(NoRoom::Fault(self.gate.poison(corrupt.word, corrupt.value)))
+            }
         }
     }
 }
 
-impl<T> Drop for Sender<T> {
+impl<M: Payload + ?Sized, A: Trust> Blocked for Sender<M, A> {
+    type Outcome = Result<(), NoRoom>;
+
+    fn stirs(&self) -> bool {
+        // Looked at closely by `look`.
+        let head = self.slots.segment().span().word(layout::spsc::HEAD).load(relaxed::HINT);
+        head != self.cached_head
+    }
+
+    fn look(&mut self) -> Option<Self::Outcome> {
+        match self.make_room() {
+            Err(NoRoom::Full) => None,
+            outcome => Some(outcome),
+        }
+    }
+
+    fn look_around(&mut self) -> Option<Self::Outcome> {
+        match seat::notice_death(self.slots.segment(), layout::spsc::RECEIVER) {
+            Ok(_) => self.look(),
+            Err(Error::Corrupt(corrupt)) => {
+                Some(Err(NoRoom::Fault(self.gate.poison(corrupt.word, corrupt.value))))
+            }
+            // The kernel did not say: then nobody is dead, this time.
+            Err(_) => None,
+        }
+    }
+}
+
+/// Fixed-size messages.
+impl<T: Message, A: Trust> Sender<T, A> {
+    /// Sends without waiting: wait-free, no system call, no allocation.
+    ///
+    /// While there is room a message is accepted whether or not a receiver is there: it
+    /// waits for one.
+    ///
+    /// # Errors
+    /// Gives the message back: [`TrySendError::Full`]; [`TrySendError::Closed`] and
+    /// [`TrySendError::Died`] if it is full and the receiver has left or was found dead;
+    /// [`TrySendError::Fault`].
+    #[inline]
+    pub fn try_send(&mut self, message: T) -> Result<(), TrySendError<T>> {
+        if let Err(no_room) = self.admit() {
+            return Err(no_room.at_once(message));
+        }
+        self.put(&message);
+        self.notify();
+        Ok(())
+    }
+
+    /// Sends, waiting while the ring is full.
+    ///
+    /// # Errors
+    /// Gives the message back as [`try_send`](Self::try_send) does; never
+    /// [`SendError::Timeout`].
+    #[inline]
+    pub fn send(&mut self, message: T) -> Result<(), SendError<T>> {
+        self.send_until(message, None)
+    }
+
+    /// As [`send`](Self::send), for at most `timeout`. The clock is monotonic.
+    ///
+    /// # Errors
+    /// [`SendError::Timeout`] too.
+    pub fn send_timeout(&mut self, message: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.send_until(message, deadline_after(timeout))
+    }
+
+    /// As [`send`](Self::send), until `deadline` at the latest.
+    ///
+    /// # Errors
+    /// [`SendError::Timeout`] too.
+    pub fn send_deadline(&mut self, message: T, deadline: Instant) -> Result<(), SendError<T>> {
+        self.send_until(message, Some(deadline))
+    }
+
+    #[inline]
+    fn send_until(&mut self, message: T, deadline: Option<Instant>) -> Result<(), SendError<T>> {
+        if let Err(no_room) = self.admit_until(deadline) {
+            return Err(no_room.after_waiting(message));
+        }
+        self.put(&message);
+        self.notify();
+        Ok(())
+    }
+
+    /// Sends as many of the messages as there is room for, without waiting. Each commits
+    /// on its own, in order.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send) if there was room for none. No messages are
+    /// always sent at once.
+    #[inline]
+    pub fn try_send_many(&mut self, messages: &[T]) -> Result<usize, TrySendError<()>> {
+        if messages.is_empty() {
+            return Ok(0);
+        }
+        if !self.gate.admits(self.tail + (messages.len() as u64 - 1))
+            && let Err(no_room) = self.make_room()
+        {
+            return Err(no_room.at_once(()));
+        }
+        let room = usize::try_from(self.gate.limit() - self.tail).unwrap_or(usize::MAX);
+        let sent = room.min(messages.len());
+        for message in &messages[..sent] {
+            self.put(message);
+        }
+        self.notify();
+        Ok(sent)
+    }
+
+    /// Sends all of the messages, in order, waiting while the ring is full. Each commits
+    /// on its own.
+    ///
+    /// # Errors
+    /// How many were sent, and why not the next one.
+    pub fn send_many(&mut self, messages: &[T]) -> Result<(), SendManyError> {
+        let mut sent = 0;
+        while sent < messages.len() {
+            match self.try_send_many(&messages[sent..]) {
+                Ok(more) => sent += more,
+                Err(_) => {
+                    if let Err(no_room) = self.wait_for_room(None) {
+                        return Err(SendManyError { sent, reason: no_room.after_waiting(()) });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes and commits at `tail`, which the gate admits.
+    #[inline(always)]
+    fn put(&mut self, message: &T) {
+        if seeded(Bug::PublishBeforeCopy) {
+            self.commit();
+            self.tail -= 1;
+        }
+        copy::store(self.slots.message(self.tail), 0, message.as_bytes());
+        self.commit();
+    }
+}
+
+impl<M: Payload + ?Sized, A: Trust> Drop for Sender<M, A> {
     fn drop(&mut self) {
         if self.gate.is_own() {
             self.seat.leave();
+            self.notify();
         }
     }
 }
 
-impl<T> fmt::Debug for Sender<T> {
+impl<M: Payload + ?Sized, A: Trust> fmt::Debug for Sender<M, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("spsc::Sender").field("position", &self.tail).finish_non_exhaustive()
-    }
-}
-
-/// A slot that is being written. Dropping it aborts: nothing is sent.
-///
-/// ```
-/// let (mut sender, mut receiver) = annulus::spsc::channel::<[u8; 1024]>(4)?;
-/// let mut slot = sender.reserve()?;
-/// slot.append(b"header ");
-/// slot.append(b"body");
-/// assert_eq!(slot.commit(), 0);
-/// assert!(receiver.recv()?.starts_with(b"header body\0"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use = "dropping a reservation aborts it"]
-pub struct Reservation<'a, T: Message> {
-    sender: &'a mut Sender<T>,
-    /// Bytes written, from the message's first on.
-    written: usize,
-}
-
-impl<T: Message> Reservation<'_, T> {
-    /// Position that the message will have.
-    pub fn position(&self) -> u64 {
-        self.sender.tail
-    }
-
-    /// Bytes written so far.
-    pub fn written(&self) -> usize {
-        self.written
-    }
-
-    /// Copies bytes behind those written already, as many as still fit; says how many.
-    #[inline]
-    pub fn append(&mut self, bytes: &[u8]) -> usize {
-        let area = self.sender.slots.message(self.sender.tail);
-        let count = bytes.len().min(area.len() - self.written);
-        copy::store(area, self.written, &bytes[..count]);
-        self.written += count;
-        count
-    }
-
-    /// Writes the whole message, in place of anything written before.
-    #[inline]
-    pub fn write(&mut self, message: &T) -> &mut Self {
-        copy::store(self.sender.slots.message(self.sender.tail), 0, message.as_bytes());
-        self.written = size_of::<T>();
-        self
-    }
-
-    /// Sends the message and gives its position. Bytes that were not written are zero.
-    #[inline]
-    pub fn commit(mut self) -> u64 {
-        if self.written < size_of::<T>() {
-            self.clear_rest();
-        }
-        self.sender.commit();
-        self.sender.tail - 1
-    }
-
-    /// Zeroes what was not written, so that no older message shows through.
-    #[cold]
-    fn clear_rest(&mut self) {
-        const ZEROS: [u8; 256] = [0; 256];
-        while self.append(&ZEROS) > 0 {}
-    }
-}
-
-impl<T: Message> fmt::Debug for Reservation<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("spsc::Reservation")
-            .field("position", &self.position())
-            .field("written", &self.written)
-            .finish_non_exhaustive()
     }
 }

@@ -113,6 +113,11 @@ pub(crate) fn chmod(file: &OwnedFd, mode: u32) -> io::Result<()> {
     Ok(nix::sys::stat::fchmod(file, Mode::from_bits_truncate(mode))?)
 }
 
+/// Gives the file to a group.
+pub(crate) fn set_group(file: &OwnedFd, group: u32) -> io::Result<()> {
+    Ok(nix::unistd::fchown(file, None, Some(nix::unistd::Gid::from_raw(group)))?)
+}
+
 /// Makes the file that long and reserves its memory: `ENOSPC` now, not `SIGBUS` later.
 pub(crate) fn allocate(file: &OwnedFd, len: u64) -> io::Result<()> {
     let len =

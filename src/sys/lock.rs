@@ -6,10 +6,12 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::fcntl::{FcntlArg, OFlag};
 use nix::sys::stat::Mode;
+
+use super::inherit::Uninherited;
 
 /// Where the lock bytes begin: beyond any segment, below the largest offset.
 const FIRST: i64 = 1 << 62;
@@ -17,7 +19,7 @@ const FIRST: i64 = 1 << 62;
 /// A held lock; released on drop, or when the process ends.
 #[derive(Debug)]
 pub(crate) struct SeatLock {
-    _description: OwnedFd,
+    _description: Uninherited,
 }
 
 impl SeatLock {
@@ -27,10 +29,11 @@ impl SeatLock {
     /// succeed for all who share it.
     pub(crate) fn take(file: BorrowedFd<'_>, seat: usize) -> io::Result<Option<Self>> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let description =
-            nix::fcntl::open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+            Uninherited::new(|| Ok(nix::fcntl::open(path.as_str(), flags, Mode::empty())?))?;
         let lock = flock(libc::F_WRLCK, seat);
-        match nix::fcntl::fcntl(&description, FcntlArg::F_OFD_SETLK(&lock)) {
+        match nix::fcntl::fcntl(description.get(), FcntlArg::F_OFD_SETLK(&lock)) {
             Ok(_) => Ok(Some(Self { _description: description })),
             Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(None),
             Err(error) => Err(error.into()),

@@ -8,7 +8,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use memmap2::{MmapOptions, MmapRaw};
 
 /// A whole file, mapped shared; unmapped on drop.
-pub(crate) struct Mapping(MmapRaw);
+pub(crate) struct Mapping {
+    map: MmapRaw,
+}
 
 impl Mapping {
     /// Maps `len` bytes of the file, to read and, if `write`, to write.
@@ -20,17 +22,17 @@ impl Mapping {
         } else {
             options.map_raw_read_only(file.as_raw_fd())?
         };
-        Ok(Self(map))
+        Ok(Self { map })
     }
 
     /// First byte.
     pub(crate) fn base(&self) -> NonNull<u8> {
-        NonNull::new(self.0.as_mut_ptr()).expect("no mapping is at address zero")
+        NonNull::new(self.map.as_mut_ptr()).expect("no mapping is at address zero")
     }
 
     /// Length in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.map.len()
     }
 
     /// Brings all pages in now, so that no first access is slow. Changes no byte.
@@ -39,7 +41,7 @@ impl Mapping {
     pub(crate) fn populate(&self) -> io::Result<()> {
         // SAFETY: I4: exactly this mapping, which lives.
         let outcome = unsafe {
-            libc::madvise(self.0.as_mut_ptr().cast(), self.0.len(), libc::MADV_POPULATE_WRITE)
+            libc::madvise(self.map.as_mut_ptr().cast(), self.map.len(), libc::MADV_POPULATE_WRITE)
         };
         if outcome == 0 {
             return Ok(());
@@ -48,5 +50,16 @@ impl Mapping {
             error if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
             error => Err(error),
         }
+    }
+
+    /// Asks for huge pages. A hint: many file systems have none to give.
+    pub(crate) fn ask_for_huge_pages(&self) {
+        // SAFETY: I4: exactly this mapping, which lives. A refusal changes nothing.
+        unsafe { libc::madvise(self.map.as_mut_ptr().cast(), self.map.len(), libc::MADV_HUGEPAGE) };
+    }
+
+    /// Keeps all pages in memory; they are let go with the mapping.
+    pub(crate) fn lock(&self) -> io::Result<()> {
+        self.map.lock()
     }
 }

@@ -45,7 +45,7 @@ impl<T: Message> Site<T> {
     pub fn new(place: Place, options: &Options<Ring<T>>) -> Self {
         match place {
             Place::Heap => {
-                let one = options.create_heap().unwrap();
+                let one = Ring::from(options.create_heap().unwrap());
                 let other = one.clone();
                 Self { one, other, observer: None, _name: None, _folder: None }
             }

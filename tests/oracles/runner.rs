@@ -13,7 +13,7 @@ use super::op::{Op, Wait};
 use super::place::{Place, Site};
 
 /// A ring and its model.
-pub struct Runner<T> {
+pub struct Runner<T: Message> {
     pub(super) model: Model,
     pub(super) sender: Option<Sender<T>>,
     pub(super) receiver: Option<Receiver<T>>,

@@ -1,0 +1,28 @@
+//! Absolute times for the kernel, on the monotonic clock.
+#![allow(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+/// A time on the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until(libc::timespec);
+
+impl Until {
+    /// The time of an instant; now if it has passed.
+    pub(crate) fn instant(instant: Instant) -> Self {
+        let left = instant.saturating_duration_since(Instant::now());
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: I5: writes one private structure. This clock can always be read.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+        let now = Duration::new(now.tv_sec as u64, now.tv_nsec as u32);
+        let then = now.saturating_add(left);
+        Self(libc::timespec {
+            tv_sec: libc::time_t::try_from(then.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: then.subsec_nanos() as libc::c_long,
+        })
+    }
+
+    pub(super) fn timespec(self) -> libc::timespec {
+        self.0
+    }
+}

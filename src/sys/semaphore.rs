@@ -1,0 +1,95 @@
+//! POSIX named semaphores.
+//!
+//! Their memory belongs to the C library: peers must cooperate, and use the same one.
+#![allow(unsafe_code)]
+
+use core::ptr::NonNull;
+use std::ffi::CString;
+use std::io;
+
+use super::clock::Until;
+use super::futex::Slept;
+
+/// An open named semaphore; closed on drop.
+pub(crate) struct Semaphore(NonNull<libc::sem_t>);
+
+// SAFETY: I4: POSIX lets every thread use an open semaphore.
+unsafe impl Send for Semaphore {}
+// SAFETY: as above.
+unsafe impl Sync for Semaphore {}
+
+// In glibc since 2.30; the `libc` crate does not have it.
+#[cfg(target_env = "gnu")]
+unsafe extern "C" {
+    fn sem_clockwait(
+        semaphore: *mut libc::sem_t,
+        clock: libc::clockid_t,
+        until: *const libc::timespec,
+    ) -> libc::c_int;
+}
+
+/// Whether this C library can wait on a semaphore by the monotonic clock.
+pub(crate) const AVAILABLE: bool = cfg!(target_env = "gnu");
+
+impl Semaphore {
+    /// Opens the semaphore of that name, made with value 0 if there is none.
+    pub(crate) fn open(name: &str, mode: u32) -> io::Result<Self> {
+        let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        // SAFETY: I5: a C string and two numbers.
+        let semaphore = unsafe { libc::sem_open(name.as_ptr(), libc::O_CREAT, mode, 0_u32) };
+        if semaphore == libc::SEM_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(semaphore).map(Self).ok_or_else(io::Error::last_os_error)
+    }
+
+    /// Adds a token. A semaphore that is full of them needs no more.
+    pub(crate) fn post(&self) {
+        // SAFETY: I4: open while `self` lives. Its one error, overflow, is harmless.
+        unsafe { libc::sem_post(self.0.as_ptr()) };
+    }
+
+    /// Takes a token, waiting until `until` at the latest.
+    #[cfg(target_env = "gnu")]
+    pub(crate) fn wait(&self, until: Until) -> io::Result<Slept> {
+        let until = until.timespec();
+        // SAFETY: I4: open while `self` lives; `until` lives through the call.
+        let outcome =
+            unsafe { sem_clockwait(self.0.as_ptr(), libc::CLOCK_MONOTONIC, &raw const until) };
+        if outcome == 0 {
+            return Ok(Slept::Woken);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::ETIMEDOUT) => Ok(Slept::TimedOut),
+            Some(libc::EINTR) => Ok(Slept::Interrupted),
+            _ => Err(error),
+        }
+    }
+
+    /// As above: refused before it comes to this, see [`AVAILABLE`].
+    #[cfg(not(target_env = "gnu"))]
+    pub(crate) fn wait(&self, _: Until) -> io::Result<Slept> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Removes the name; those who have it open keep it. Nothing there: nothing done.
+    pub(crate) fn unlink(name: &str) -> io::Result<()> {
+        let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        // SAFETY: I5: a C string.
+        if unsafe { libc::sem_unlink(name.as_ptr()) } == 0 {
+            return Ok(());
+        }
+        match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            error => Err(error),
+        }
+    }
+}
+
+impl Drop for Semaphore {
+    fn drop(&mut self) {
+        // SAFETY: I4: open, and nobody uses it any more.
+        unsafe { libc::sem_close(self.0.as_ptr()) };
+    }
+}
