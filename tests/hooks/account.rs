@@ -2,7 +2,7 @@
 //! steps alone: a stamp commits, the head receives, the claim exposes.
 
 use annulus::SeatState;
-use annulus::hooks::{Access, FORMAT, Op};
+use annulus::hooks::{Access, FORMAT, HEADER, Op};
 
 /// An offset of the format, by its name.
 pub fn offset(name: &str) -> usize {
@@ -20,6 +20,8 @@ pub const RECEIVER: usize = 1;
 pub struct Account {
     /// Where the segment begins in each of its mappings.
     bases: Vec<usize>,
+    /// Its length in bytes.
+    len: usize,
     /// Position of the first message that was not received.
     pub head: u64,
     /// Position of the next message to be committed.
@@ -36,8 +38,12 @@ impl Account {
     /// Of a new ring, from the accesses by which it was made and opened.
     pub fn new(made: &[Access], start: u64) -> Self {
         let at_magic = |access: &&Access| access.edge.starts_with("format::");
+        let bases: Vec<_> = made.iter().filter(at_magic).map(|access| access.address).collect();
+        let (length, _) = HEADER.iter().find(|(_, name)| *name == "length").unwrap();
+        let said = made.iter().find(|access| access.address == bases[0] + length).unwrap();
         Self {
-            bases: made.iter().filter(at_magic).map(|access| access.address).collect(),
+            bases,
+            len: usize::try_from(said.value).unwrap(),
             head: start,
             tail: start,
             claim: 0,
@@ -46,10 +52,10 @@ impl Account {
         }
     }
 
-    /// The word's offset in its segment: the nearest base below it.
-    pub fn offset(&self, access: &Access) -> usize {
-        let below = self.bases.iter().filter(|base| **base <= access.address);
-        access.address - below.max().expect("in one of the mappings")
+    /// The word's offset in its segment; `None` for words outside.
+    pub fn offset(&self, access: &Access) -> Option<usize> {
+        let offsets = self.bases.iter().filter_map(|base| access.address.checked_sub(*base));
+        offsets.min().filter(|offset| *offset < self.len)
     }
 
     /// Follows one access after the other.
@@ -70,11 +76,11 @@ impl Account {
                     self.head = access.value;
                 }
                 "seat::RELEASE" => {
-                    let at = self.offset(access);
+                    let at = self.offset(access).expect("in the segment");
                     let seat = seats.iter().position(|seat| *seat == at).expect("a seat's state");
                     self.seats[seat] = state(access.value);
                 }
-                "relaxed::SOLE_WRITER" if self.offset(access) == claim => {
+                "relaxed::SOLE_WRITER" if self.offset(access) == Some(claim) => {
                     self.claim = access.value;
                 }
                 _ => {}
