@@ -99,6 +99,8 @@ pub(crate) struct Waiter {
 pub(crate) trait Blocked {
     /// What it waits for.
     type Outcome;
+    /// How it waits.
+    fn waiter(&self) -> &Waiter;
     /// Cheaply: has anything changed?
     fn stirs(&self) -> bool;
     /// Looks closely; `None`: nothing yet.
@@ -128,121 +130,117 @@ impl Waiter {
         self.cancelled.load(relaxed::FENCED) != 0
             && self.cancelled.compare_exchange(1, 0, relaxed::SOLE_WRITER, relaxed::HINT).is_ok()
     }
+}
 
-    /// Waits until `blocked` has an outcome, in stages.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn wait<B: Blocked>(
-        &self,
-        blocked: &mut B,
-        deadline: Option<Instant>,
-        first_pauses: u32,
-    ) -> Result<B::Outcome, Unfinished> {
-        if let Some(outcome) = blocked.look() {
-            return Ok(outcome);
-        }
-        for _ in 1..first_pauses {
+/// Waits until `blocked` has an outcome, in stages.
+#[cold]
+#[inline(never)]
+pub(crate) fn wait<B: Blocked>(
+    blocked: &mut B,
+    deadline: Option<Instant>,
+    first_pauses: u32,
+) -> Result<B::Outcome, Unfinished> {
+    if let Some(outcome) = blocked.look() {
+        return Ok(outcome);
+    }
+    for _ in 1..first_pauses {
+        pause();
+    }
+    // Models go to sleep at once: polling adds states and no behaviour.
+    if !(cfg!(loom) && blocked.waiter().event.sleeps())
+        && let Some(ended) = poll(blocked, deadline)
+    {
+        return ended;
+    }
+    park(blocked, deadline)
+}
+
+/// The stages without sleep; `None`: over, go to sleep.
+fn poll<B: Blocked>(
+    blocked: &mut B,
+    deadline: Option<Instant>,
+) -> Option<Result<B::Outcome, Unfinished>> {
+    let Patience { spin, yielding, slice } = blocked.waiter().patience;
+    let mut began = None;
+    let mut looked_around = None;
+    let mut polls = POLLS_A_LOOK;
+    loop {
+        for _ in 0..polls {
             pause();
-        }
-        // Models go to sleep at once: polling adds states and no behaviour.
-        if !(cfg!(loom) && self.event.sleeps())
-            && let Some(ended) = self.poll(blocked, deadline)
-        {
-            return ended;
-        }
-        self.park(blocked, deadline)
-    }
-
-    /// The stages without sleep; `None`: over, go to sleep.
-    fn poll<B: Blocked>(
-        &self,
-        blocked: &mut B,
-        deadline: Option<Instant>,
-    ) -> Option<Result<B::Outcome, Unfinished>> {
-        let mut began = None;
-        let mut looked_around = None;
-        loop {
-            let spinning = began.is_none_or(|at: Instant| at.elapsed() < self.patience.spin);
-            for _ in 0..if spinning { POLLS_A_LOOK } else { 1 } {
-                pause();
-                if blocked.stirs()
-                    && let Some(outcome) = blocked.look()
-                {
-                    return Some(Ok(outcome));
-                }
-            }
-            if let Some(outcome) = blocked.look() {
-                return Some(Ok(outcome));
-            }
-            if self.is_cancelled() {
-                return Some(Err(Unfinished::Cancelled));
-            }
-            if cfg!(loom) {
-                continue;
-            }
-            let now = Instant::now();
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Some(Err(Unfinished::TimedOut));
-            }
-            let began = *began.get_or_insert(now);
-            let waited = now.duration_since(began);
-            if waited >= self.patience.spin {
-                if self.event.sleeps() && waited >= self.patience.spin + self.patience.yielding {
-                    return None;
-                }
-                yield_now();
-            }
-            if now.duration_since(*looked_around.get_or_insert(now)) >= self.patience.slice {
-                looked_around = Some(now);
-                if let Some(outcome) = blocked.look_around() {
-                    return Some(Ok(outcome));
-                }
-            }
-        }
-    }
-
-    /// Sleeps, a slice at a time.
-    fn park<B: Blocked>(
-        &self,
-        blocked: &mut B,
-        deadline: Option<Instant>,
-    ) -> Result<B::Outcome, Unfinished> {
-        let mut looked_around = Instant::now();
-        loop {
-            let ticket = self.event.prepare();
-            if !seeded(Bug::NoRecheck)
+            if blocked.stirs()
                 && let Some(outcome) = blocked.look()
             {
+                return Some(Ok(outcome));
+            }
+        }
+        if let Some(outcome) = blocked.look() {
+            return Some(Ok(outcome));
+        }
+        if blocked.waiter().is_cancelled() {
+            return Some(Err(Unfinished::Cancelled));
+        }
+        if cfg!(loom) {
+            continue;
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return Some(Err(Unfinished::TimedOut));
+        }
+        let waited = now.duration_since(*began.get_or_insert(now));
+        if waited >= spin {
+            if blocked.waiter().event.sleeps() && waited >= spin + yielding {
+                return None;
+            }
+            polls = 1;
+            yield_now();
+        }
+        if now.duration_since(*looked_around.get_or_insert(now)) >= slice {
+            looked_around = Some(now);
+            if let Some(outcome) = blocked.look_around() {
+                return Some(Ok(outcome));
+            }
+        }
+    }
+}
+
+/// Sleeps, a slice at a time.
+fn park<B: Blocked>(blocked: &mut B, deadline: Option<Instant>) -> Result<B::Outcome, Unfinished> {
+    let slice = blocked.waiter().patience.slice;
+    let mut looked_around = Instant::now();
+    loop {
+        let ticket = blocked.waiter().event.prepare();
+        if !seeded(Bug::NoRecheck)
+            && let Some(outcome) = blocked.look()
+        {
+            return Ok(outcome);
+        }
+        if blocked.waiter().is_cancelled() {
+            return Err(Unfinished::Cancelled);
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return Err(Unfinished::TimedOut);
+        }
+        // By the clock, not by how a sleep ended: a storm of signals or of idle wake-ups
+        // must not keep a death unseen.
+        if now.duration_since(looked_around) >= slice {
+            looked_around = now;
+            if let Some(outcome) = blocked.look_around() {
                 return Ok(outcome);
             }
-            if self.is_cancelled() {
-                return Err(Unfinished::Cancelled);
+        }
+        let Some(ticket) = ticket else {
+            std::thread::sleep(UNNOTED);
+            continue;
+        };
+        let slice_end = now + slice;
+        let until = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
+        let slept = blocked.waiter().event.sleep(&ticket, until).map_err(Unfinished::Corrupt)?;
+        if let Some(outcome) = blocked.look() {
+            if slept == Slept::TimedOut {
+                blocked.waiter().event.count_rescue(&ticket);
             }
-            let now = Instant::now();
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(Unfinished::TimedOut);
-            }
-            let Some(ticket) = ticket else {
-                std::thread::sleep(UNNOTED);
-                continue;
-            };
-            let slice_end = now + self.patience.slice;
-            let until = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
-            let slept = self.event.sleep(&ticket, until).map_err(Unfinished::Corrupt)?;
-            if let Some(outcome) = blocked.look() {
-                if slept == Slept::TimedOut {
-                    self.event.count_rescue(&ticket);
-                }
-                return Ok(outcome);
-            }
-            // By the clock, not by how the sleep ended: a storm of signals or of idle
-            // wake-ups must not keep a death unseen.
-            if looked_around.elapsed() >= self.patience.slice {
-                looked_around = Instant::now();
-                if let Some(outcome) = blocked.look_around() {
-                    return Ok(outcome);
-                }
-            }
+            return Ok(outcome);
         }
     }
 }
@@ -259,10 +257,14 @@ pub(crate) fn wait_for_peer(
     waiter: &Waiter,
     timeout: Option<Duration>,
 ) -> Result<(), WaitError> {
-    struct Presence<'a>(&'a Arc<Segment>, usize);
+    struct Presence<'a>(&'a Arc<Segment>, usize, &'a Waiter);
 
     impl Blocked for Presence<'_> {
         type Outcome = Result<(), Corrupt>;
+
+        fn waiter(&self) -> &Waiter {
+            self.2
+        }
 
         fn stirs(&self) -> bool {
             seat::peek(self.0, self.1) == Ok(SeatState::Live)
@@ -286,7 +288,7 @@ pub(crate) fn wait_for_peer(
         return Err(WaitError::Fault(corrupt.into()));
     }
     let deadline = timeout.and_then(deadline_after);
-    match waiter.wait(&mut Presence(segment, index), deadline, 1) {
+    match wait(&mut Presence(segment, index, waiter), deadline, 1) {
         Ok(outcome) => outcome.map_err(|corrupt| WaitError::Fault(corrupt.into())),
         Err(Unfinished::TimedOut) => Err(WaitError::Timeout),
         Err(Unfinished::Cancelled) => Err(WaitError::Cancelled),

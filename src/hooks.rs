@@ -54,3 +54,45 @@ pub fn checksum(words: &[u64]) -> u64 {
         crate::layout::fnv1a(hash, &word.to_le_bytes())
     })
 }
+
+/// An event on its own, for models of the event count with several sleepers and
+/// notifiers; the shipped code.
+pub struct TestEvent(crate::wait::Event);
+
+/// A sleeper's place on a [`TestEvent`].
+pub struct TestTicket(crate::wait::Ticket);
+
+impl TestEvent {
+    /// An event on the heap.
+    pub fn new() -> Self {
+        let segment = crate::spsc::Ring::<u64>::options().capacity(1).create_heap();
+        Self(segment.and_then(|ring| ring.test_event()).expect("heap rings have events"))
+    }
+
+    /// After a change: wakes up to `count` sleepers.
+    pub fn notify(&self, count: u32) {
+        self.0.notify(count);
+    }
+
+    /// Notes the caller as a sleeper, who then looks once more.
+    pub fn prepare(&self) -> TestTicket {
+        TestTicket(self.0.prepare().expect("few sleepers contend"))
+    }
+
+    /// Sleeps until notified, or `time` has passed; models know no time.
+    pub fn sleep(&self, ticket: &TestTicket, time: std::time::Duration) {
+        let until = std::time::Instant::now() + time;
+        self.0.sleep(&ticket.0, until).expect("the heap does not go away");
+    }
+
+    /// Wakes everybody.
+    pub fn interrupt(&self) {
+        self.0.interrupt();
+    }
+}
+
+impl Default for TestEvent {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -170,6 +170,12 @@ impl<M: Payload + ?Sized, A: Trust> Ring<M, A> {
         Event::new(&self.segment, &self.format, layout::spsc::NOT_FULL, NOT_FULL)
     }
 
+    /// An event for models.
+    #[cfg(feature = "test-hooks")]
+    pub(crate) fn test_event(&self) -> Result<Event, Error> {
+        self.not_empty()
+    }
+
     /// How an endpoint waits on an event.
     fn waiter(&self, event: Event) -> Arc<Waiter> {
         Waiter::new(event, self.patience)

@@ -8,7 +8,8 @@ use super::{RecvRef, Ring};
 use crate::atomic::{Bug, program_order, publish, relaxed, retire, seeded};
 use crate::copy;
 use crate::endpoint::{
-    Blocked, CancelHandle, PAUSES_AFTER_STREAK, Unfinished, Waiter, deadline_after, wait_for_peer,
+    self, Blocked, CancelHandle, PAUSES_AFTER_STREAK, Unfinished, Waiter, deadline_after,
+    wait_for_peer,
 };
 use crate::error::{Corrupt, Error, Fault, RecvError, TryRecvError, WaitError};
 use crate::gate::Gate;
@@ -330,8 +331,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     fn wait_for_message(&mut self, deadline: Option<Instant>) -> Result<(), NoMessage> {
         let streak = self.head - self.empty_at;
         let first_pauses = if streak >= 2 { PAUSES_AFTER_STREAK } else { 1 };
-        let waiter = Arc::clone(&self.waiter);
-        match waiter.wait(self, deadline, first_pauses) {
+        match endpoint::wait(self, deadline, first_pauses) {
             Ok(outcome) => outcome,
             Err(Unfinished::TimedOut) => Err(NoMessage::Empty),
             Err(Unfinished::Cancelled) => Err(NoMessage::Cancelled),
@@ -345,7 +345,10 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
 impl<M: Payload + ?Sized, A: Trust> Blocked for Receiver<M, A> {
     type Outcome = Result<(), NoMessage>;
 
-    #[inline(always)]
+    fn waiter(&self) -> &Waiter {
+        &self.waiter
+    }
+
     fn stirs(&self) -> bool {
         self.is_ready()
     }

@@ -8,7 +8,8 @@ use super::{Reservation, Ring};
 use crate::atomic::{Bug, publish, relaxed, retire, seeded};
 use crate::copy;
 use crate::endpoint::{
-    Blocked, CancelHandle, PAUSES_AFTER_STREAK, Unfinished, Waiter, deadline_after, wait_for_peer,
+    self, Blocked, CancelHandle, PAUSES_AFTER_STREAK, Unfinished, Waiter, deadline_after,
+    wait_for_peer,
 };
 use crate::error::{Corrupt, Error, Fault, SendError, SendManyError, TrySendError, WaitError};
 use crate::gate::Gate;
@@ -262,8 +263,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     #[cold]
     #[inline(never)]
     fn wait_for_room(&mut self, deadline: Option<Instant>) -> Result<(), NoRoom> {
-        let waiter = Arc::clone(&self.waiter);
-        match waiter.wait(self, deadline, PAUSES_AFTER_STREAK) {
+        match endpoint::wait(self, deadline, PAUSES_AFTER_STREAK) {
             Ok(outcome) => outcome,
             Err(Unfinished::TimedOut) => Err(NoRoom::Full),
             Err(Unfinished::Cancelled) => Err(NoRoom::Cancelled),
@@ -276,6 +276,10 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
 
 impl<M: Payload + ?Sized, A: Trust> Blocked for Sender<M, A> {
     type Outcome = Result<(), NoRoom>;
+
+    fn waiter(&self) -> &Waiter {
+        &self.waiter
+    }
 
     fn stirs(&self) -> bool {
         // Looked at closely by `look`.
