@@ -1,0 +1,145 @@
+//! spsc against a pipe and a Unix socket: two processes, 8 bytes to 1 MiB, one message
+//! at a time, in batches, and there and back.
+//!
+//! Every sample is taken beside its raw partner and between two probes of the bare
+//! cache line, by `annulus-measure`; after each benchmark its ratio to the raw limit is
+//! printed, from the samples during which the cores stood still.
+//!
+//! `cargo bench --bench spsc [-- FILTER]`
+
+use std::time::Duration;
+
+use annulus_measure::cores::Cores;
+use annulus_measure::placement::GROUP;
+use annulus_measure::sample::Samples;
+use annulus_measure::stats::{Spread, median};
+use annulus_measure::table::figure;
+use annulus_measure::{Error, Kind, Lane, Pair, SIZES, peer};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
+
+const KINDS: [Kind; 3] = [Kind::Ring, Kind::Pipe, Kind::Unix];
+
+/// Messages in a batch, of up to this many bytes each.
+const BATCH: usize = 32;
+const BATCHED: usize = 1024;
+
+/// Sizes that also go there and back.
+const ROUND_TRIPS: [usize; 2] = [8, 56];
+
+/// Slots of a ring that carries one message at a time.
+const EXCHANGE: usize = 16;
+
+fn main() {
+    peer::enter();
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600))
+        .nresamples(10_000)
+        .without_plots()
+        .configure_from_args();
+    if let Err(error) = all(&mut criterion) {
+        eprintln!("spsc: {error}");
+        std::process::exit(1);
+    }
+    criterion.final_summary();
+}
+
+fn all(criterion: &mut Criterion) -> Result<(), Error> {
+    let mut lanes = Vec::new();
+    for &size in SIZES {
+        lanes.push(Lane::new(Kind::Raw, size.max(4096)));
+        lanes.extend(KINDS.map(|kind| Lane::new(kind, size)));
+    }
+    let exchanges = lanes.len();
+    for size in ROUND_TRIPS {
+        lanes.extend(KINDS.map(|kind| Lane::new(kind, size).capacity(EXCHANGE).both_ways()));
+    }
+    let mut pair = Pair::start(&lanes)?;
+    let Cores { lead, peer } = pair.cores();
+    eprintln!("on cores {lead} and {peer}");
+
+    for (name, batch, largest) in [("single", 1, usize::MAX), ("batches of 32", BATCH, BATCHED)] {
+        let mut group = group(criterion, name);
+        for (index, &size) in SIZES.iter().enumerate().filter(|&(_, &size)| size <= largest) {
+            let raw = index * (1 + KINDS.len());
+            group.throughput(Throughput::Bytes(size as u64));
+            for (lane, kind) in (raw + 1..).zip(KINDS) {
+                // Up to a line's worth of message is held against a line.
+                let share = size.max(64) as f64 / lanes[raw].size as f64;
+                let id = BenchmarkId::new(kind.name(), size);
+                let chunks = (4 << 20) / lanes[raw].size as u64;
+                bench(&mut group, id, &mut pair, |pair, count| {
+                    let raw = pair.one_way(raw, chunks, 1)? * share;
+                    Ok((pair.one_way(lane, count, batch)?, Some(raw)))
+                });
+            }
+        }
+        group.finish();
+    }
+
+    let mut group = group(criterion, "round trip");
+    for (index, size) in ROUND_TRIPS.into_iter().enumerate() {
+        group.throughput(Throughput::Elements(1));
+        for (lane, kind) in (exchanges + index * KINDS.len()..).zip(KINDS) {
+            bench(&mut group, BenchmarkId::new(kind.name(), size), &mut pair, |pair, count| {
+                let groups = pair.round_trips(lane, count.div_ceil(GROUP) as usize, GROUP)?;
+                // The raw partner is the bracket.
+                Ok((median(groups).unwrap_or_default(), None))
+            });
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(format!("spsc {name}"));
+    group.sampling_mode(SamplingMode::Flat);
+    group
+}
+
+/// Nanoseconds for a message, and the raw partner's if that is not the bracket.
+type Taken = Result<(f64, Option<f64>), Error>;
+
+/// Samples shorter than this warm up; they have a time, but no ratio.
+const SHORT: f64 = 500_000.0;
+
+/// One benchmark. `take` moves so many messages.
+fn bench(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    pair: &mut Pair,
+    take: impl Fn(&mut Pair, u64) -> Taken,
+) {
+    let mut samples = Samples::new();
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|count| {
+            let mut nanos = 0.0;
+            let taken = samples.take(pair, |pair| {
+                let (each, raw) = take(pair, count)?;
+                nanos = each * count as f64;
+                Ok((each, raw, nanos))
+            });
+            taken.unwrap_or_else(|error| panic!("{error}"));
+            Duration::from_nanos(nanos as u64)
+        });
+    });
+    for placement in samples.placements() {
+        let long = samples.of(placement).filter(|sample| sample.value.2 > SHORT);
+        let ratio = Spread::of(long.map(|sample| {
+            let (nanos, raw, _) = sample.value;
+            nanos / raw.unwrap_or(sample.line)
+        }));
+        let Some(Spread { p10, median, p90, n }) = ratio else { continue };
+        println!(
+            "{:24}{} x raw [{} .. {}], {placement}, {n} samples, {:.0} % thrown away",
+            "",
+            figure(median),
+            figure(p10),
+            figure(p90),
+            100.0 * samples.discarded(),
+        );
+    }
+}
