@@ -19,6 +19,8 @@ const M: Words = [7; 4];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
     Head,
+    /// Of a receiver that sleeps, of a sender that sleeps.
+    Flag(&'static str),
     Stamp(u64),
     State(&'static str),
     Pid(&'static str),
@@ -67,6 +69,11 @@ impl Map {
                 _ => {}
             }
         }
+        for event in ["not empty", "not full"] {
+            if at == offset(event) + offset("event flag") {
+                return Word::Flag(event);
+            }
+        }
         match at {
             0 => Word::Magic,
             at if HEADER.iter().any(|(known, _)| *known == at) => Word::Header,
@@ -94,6 +101,11 @@ fn publishes(position: u64) -> Step {
     (Op::Store, "publish::RELEASE", word, position + 1)
 }
 
+/// Looks whether somebody sleeps, once what he sleeps for is done.
+fn looks_for(event: &'static str) -> Step {
+    (Op::Load, "relaxed::FENCED", Word::Flag(event), 0)
+}
+
 fn sees(position: u64) -> Step {
     (Op::Load, "publish::ACQUIRE", Word::Stamp(position % CAPACITY), position + 1)
 }
@@ -117,10 +129,11 @@ fn a_message_is_written_before_its_stamp_and_read_before_the_head_passes_it() {
             // A lap later the head is looked at first.
             let look = (Op::Load, "retire::ACQUIRE", Word::Head, p);
             let look = (p == CAPACITY).then_some(look);
-            let expected: Vec<_> = look.into_iter().chain([COPY_IN, publishes(p)]).collect();
+            let expected: Vec<_> =
+                look.into_iter().chain([COPY_IN, publishes(p), looks_for("not empty")]).collect();
             assert_eq!(steps, expected);
             let (_, steps) = map.steps(|| receiver.try_recv().unwrap());
-            assert_eq!(steps, [sees(p), COPY_OUT, retires(p + 1)]);
+            assert_eq!(steps, [sees(p), COPY_OUT, retires(p + 1), looks_for("not full")]);
         }
     }
 }
@@ -132,13 +145,15 @@ fn a_batch_is_stamped_in_ascending_order_each_message_after_its_bytes() {
         let mut sender = map.site.one.sender().unwrap();
         let mut receiver = map.site.other.receiver().unwrap();
         let (_, steps) = map.steps(|| sender.try_send_many(&[M; 3]).unwrap());
-        let each: Vec<_> = (0..3).flat_map(|p| [COPY_IN, publishes(p)]).collect();
-        assert_eq!(steps, each);
+        let each = (0..3).flat_map(|p| [COPY_IN, publishes(p)]);
+        let all: Vec<_> = each.chain([looks_for("not empty")]).collect();
+        assert_eq!(steps, all);
         // All are read before the head passes any.
         let mut out = [M; 3];
         let (_, steps) = map.steps(|| receiver.try_recv_many(&mut out).unwrap());
         let each = (0..3).flat_map(|p| [sees(p), COPY_OUT]);
-        let all: Vec<_> = [sees(0)].into_iter().chain(each).chain([retires(3)]).collect();
+        let all: Vec<_> =
+            [sees(0)].into_iter().chain(each).chain([retires(3), looks_for("not full")]).collect();
         assert_eq!(steps, all);
     }
 }
@@ -157,7 +172,7 @@ fn a_reservation_is_stamped_last_and_an_abort_never() {
         };
         let (_, steps) = map.steps(commit);
         let copies = |len| (Op::CopyIn, "payload", Word::Payload, len);
-        assert_eq!(steps, [copies(8), copies(24), copies(0), publishes(0)]);
+        assert_eq!(steps, [copies(8), copies(24), copies(0), publishes(0), looks_for("not empty")]);
     }
 }
 
@@ -170,13 +185,25 @@ fn a_guard_is_claimed_before_it_is_read_and_released_by_the_head() {
         for p in 0..2 * CAPACITY {
             sender.try_send(M).unwrap();
             let (_, steps) = map.steps(|| receiver.try_recv_ref().unwrap().read());
-            assert_eq!(steps, [sees(p), claims(p + 1), COPY_OUT, retires(p + 1)]);
+            assert_eq!(
+                steps,
+                [sees(p), claims(p + 1), COPY_OUT, retires(p + 1), looks_for("not full")]
+            );
         }
         sender.try_send(M).unwrap();
         std::mem::forget(receiver.try_recv_ref().unwrap());
         let (_, steps) = map.steps(|| drop(receiver));
         let closed = (Op::Store, "seat::RELEASE", Word::State("receiver seat"), 1 << 8 | 3);
-        assert_eq!(steps, [retires(2 * CAPACITY + 1), claims(0), closed]);
+        assert_eq!(
+            steps,
+            [
+                retires(2 * CAPACITY + 1),
+                looks_for("not full"),
+                claims(0),
+                closed,
+                looks_for("not full")
+            ]
+        );
     }
 }
 
@@ -205,7 +232,8 @@ fn a_seat_is_taken_before_anything_is_read_and_left_after_all_is_written() {
             ];
             assert_eq!(steps[..4], expected);
             let (_, steps) = map.steps(|| drop(sender));
-            assert_eq!(steps, [(Op::Store, "seat::RELEASE", seat, incarnation << 8 | 3)]);
+            let closed = (Op::Store, "seat::RELEASE", seat, incarnation << 8 | 3);
+            assert_eq!(steps, [closed, looks_for("not empty")]);
         }
     }
 }
