@@ -60,3 +60,8 @@ pub use options::{Options, RingKind};
 pub use payload::{Copying, Payload, Trust, Trusted};
 pub use seat::SeatState;
 pub use segment::{Segment, unlink};
+
+/// The examples of README.md, run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
