@@ -362,6 +362,8 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Receiver<M, A> {
 
     fn look_around(&mut self) -> Option<Self::Outcome> {
         match seat::notice_death(self.slots.segment(), layout::spsc::SENDER) {
+            // Noted or not: see `notice_death`.
+            Ok(SeatState::Died) => Some(self.look().unwrap_or(Err(NoMessage::Died))),
             Ok(_) => self.look(),
             Err(Error::Corrupt(corrupt)) => {
                 Some(Err(NoMessage::Fault(self.gate.poison(corrupt.word, corrupt.value))))

@@ -296,6 +296,8 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Sender<M, A> {
 
     fn look_around(&mut self) -> Option<Self::Outcome> {
         match seat::notice_death(self.slots.segment(), layout::spsc::RECEIVER) {
+            // Noted or not: see `notice_death`.
+            Ok(SeatState::Died) => Some(self.look().unwrap_or(Err(NoRoom::Died))),
             Ok(_) => self.look(),
             Err(Error::Corrupt(corrupt)) => {
                 Some(Err(NoRoom::Fault(self.gate.poison(corrupt.word, corrupt.value))))
