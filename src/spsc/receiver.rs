@@ -266,6 +266,12 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         Ok(len as usize)
     }
 
+    /// Whether this is the process that took the seat.
+    #[inline(always)]
+    pub(super) fn is_own(&self) -> bool {
+        self.gate.is_own()
+    }
+
     /// Ends the exposure: the guard is dropped, or was forgotten.
     #[inline(always)]
     pub(super) fn release(&mut self) {

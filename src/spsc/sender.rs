@@ -212,6 +212,12 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
         if self.gate.admits(self.tail) { Ok(()) } else { self.wait_for_room(deadline) }
     }
 
+    /// Whether this is the process that took the seat.
+    #[inline(always)]
+    pub(super) fn is_own(&self) -> bool {
+        self.gate.is_own()
+    }
+
     /// Commits the message at `tail`: the one step before which it does not exist.
     #[inline(always)]
     pub(super) fn commit(&mut self) {
