@@ -415,6 +415,7 @@ impl<R: RingKind> Options<R> {
 
     fn checked(&self, segment: Segment, format: Format) -> Result<R, Error> {
         format.check(&self.expect())?;
+        segment.bring_in(self.access)?;
         self.assemble(segment, format)
     }
 

@@ -173,9 +173,10 @@ pub(crate) fn is_held(segment: &Segment, index: usize) -> Result<bool, Error> {
 
 /// Looks whether the occupant of a seat has died, and ends his stay if so.
 ///
-/// Makes system calls. Gives the state that stands afterwards.
+/// Makes system calls. Gives the state that stands afterwards; [`SeatState::Died`] also
+/// while a lock of somebody else keeps the death from being noted.
 pub(crate) fn notice_death(segment: &Arc<Segment>, index: usize) -> Result<SeatState, Error> {
-    let (before, _) = state(segment, index)?;
+    let (before, was) = state(segment, index)?;
     if !matches!(before, SeatState::Live | SeatState::Recovering)
         || segment.is_foreign_without_locks()
     {
@@ -185,7 +186,12 @@ pub(crate) fn notice_death(segment: &Arc<Segment>, index: usize) -> Result<SeatS
         return Ok(before);
     }
     let Some(_lock) = Lock::take(segment, index)? else {
-        return Ok(before);
+        // A reader's lock, or that of one who is about to take the seat. But while the
+        // word said so nobody held it, and whoever leaves in order says so before he
+        // unlocks: the same word again means that its occupant has died.
+        let now = state(segment, index)?;
+        let died = segment.file().is_some() && now == (before, was);
+        return Ok(if died { SeatState::Died } else { now.0 });
     };
     let (now, incarnation) = state(segment, index)?;
     if !matches!(now, SeatState::Live | SeatState::Recovering) {

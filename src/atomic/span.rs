@@ -22,7 +22,7 @@ pub struct Span {
 /// What holds the memory.
 enum Keep {
     Heap(Layout),
-    Mapping { _mapping: Mapping },
+    Mapping(Mapping),
     Foreign { _owner: Box<dyn Any + Send + Sync> },
 }
 
@@ -47,7 +47,7 @@ impl Span {
         let base = mapping.base();
         let len = mapping.len();
         assert!(base.addr().get().is_multiple_of(ALIGN), "pages are aligned to lines");
-        Self { base, len, keep: Keep::Mapping { _mapping: mapping } }
+        Self { base, len, keep: Keep::Mapping(mapping) }
     }
 
     /// Memory that somebody else mapped.
@@ -61,6 +61,14 @@ impl Span {
         owner: Box<dyn Any + Send + Sync>,
     ) -> Self {
         Self { base, len, keep: Keep::Foreign { _owner: owner } }
+    }
+
+    /// The mapping behind it, if this process made it.
+    pub(crate) fn mapping(&self) -> Option<&Mapping> {
+        match &self.keep {
+            Keep::Mapping(mapping) => Some(mapping),
+            Keep::Heap(_) | Keep::Foreign { .. } => None,
+        }
     }
 
     /// Length in bytes.

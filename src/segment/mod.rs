@@ -253,6 +253,10 @@ impl Segment {
     pub(crate) fn observe_fd(_: OwnedFd, _: Access) -> Result<(Self, Format), Error> {
         Err(SHARED_UNDER_LOOM)
     }
+
+    pub(crate) fn bring_in(&self, _: Access) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 #[cfg(not(loom))]
@@ -341,7 +345,8 @@ impl Segment {
             .map_err(|source| Error::Os { call: "setting the segment's mode", source })?;
         sys::allocate(&file, format.len)
             .map_err(|source| Error::Os { call: "reserving the segment's memory", source })?;
-        let mapping = map(&file, format.len, true, access)?;
+        let mapping = map(&file, format.len, true)?;
+        bring_in(&mapping, access)?;
         let guard = guard(&mapping, access)?;
         let span = Span::mapped(mapping);
         initialise(&span);
@@ -382,6 +387,12 @@ impl Segment {
         Self::open_file(file, access, false)
     }
 
+    /// Brings in the pages of a segment that was opened and found to be the right one:
+    /// of one that is refused, not even the time of its last change is touched.
+    pub(crate) fn bring_in(&self, access: Access) -> Result<(), Error> {
+        self.span.mapping().map_or(Ok(()), |mapping| bring_in(mapping, access))
+    }
+
     fn open_file(file: OwnedFd, access: Access, write: bool) -> Result<(Self, Format), Error> {
         let facts = sys::facts(&file)
             .map_err(|source| Error::Os { call: "examining the segment", source })?;
@@ -416,7 +427,7 @@ impl Segment {
                 Found::AtMost(crate::layout::SEGMENT_MAX),
             ));
         }
-        let mapping = map(&file, len, write, access)?;
+        let mapping = map(&file, len, write)?;
         let guard = guard(&mapping, access)?;
         let span = Span::mapped(mapping);
         let format = Format::parse(&span, len)?;
@@ -424,17 +435,22 @@ impl Segment {
     }
 }
 
-/// Maps a file as the options ask.
+/// Maps a file.
 #[cfg(not(loom))]
-fn map(file: &OwnedFd, len: u64, write: bool, access: Access) -> Result<Mapping, Error> {
+fn map(file: &OwnedFd, len: u64, write: bool) -> Result<Mapping, Error> {
     let len = usize::try_from(len)
         .map_err(|_| Error::Unsupported("a segment larger than the address space"))?;
-    let mapping = Mapping::new(file, len, write)
-        .map_err(|source| Error::Os { call: "mapping the segment", source })?;
+    Mapping::new(file, len, write)
+        .map_err(|source| Error::Os { call: "mapping the segment", source })
+}
+
+/// Brings the pages of a mapping in, as the options ask.
+#[cfg(not(loom))]
+fn bring_in(mapping: &Mapping, access: Access) -> Result<(), Error> {
     if access.huge_pages {
         mapping.ask_for_huge_pages();
     }
-    if write && access.prefault {
+    if access.prefault {
         mapping
             .populate()
             .map_err(|source| Error::Os { call: "bringing the segment's pages in", source })?;
@@ -444,7 +460,7 @@ fn map(file: &OwnedFd, len: u64, write: bool, access: Access) -> Result<Mapping,
             .lock()
             .map_err(|source| Error::Os { call: "locking the segment in memory", source })?;
     }
-    Ok(mapping)
+    Ok(())
 }
 
 /// Guards a mapping, if the options ask for it.

@@ -131,7 +131,10 @@ impl Deref for RecvRef<'_, [u8], Trusted> {
 impl<M: Payload + ?Sized, A: Trust> Drop for RecvRef<'_, M, A> {
     #[inline]
     fn drop(&mut self) {
-        self.receiver.release();
+        // In a forked child it is the parent's, who still reads it.
+        if self.receiver.is_own() {
+            self.receiver.release();
+        }
     }
 }
 

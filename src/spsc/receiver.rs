@@ -266,6 +266,12 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         Ok(len as usize)
     }
 
+    /// Whether this is the process that took the seat.
+    #[inline(always)]
+    pub(super) fn is_own(&self) -> bool {
+        self.gate.is_own()
+    }
+
     /// Ends the exposure: the guard is dropped, or was forgotten.
     #[inline(always)]
     pub(super) fn release(&mut self) {
@@ -362,6 +368,8 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Receiver<M, A> {
 
     fn look_around(&mut self) -> Option<Self::Outcome> {
         match seat::notice_death(self.slots.segment(), layout::spsc::SENDER) {
+            // Noted or not: see `notice_death`.
+            Ok(SeatState::Died) => Some(self.look().unwrap_or(Err(NoMessage::Died))),
             Ok(_) => self.look(),
             Err(Error::Corrupt(corrupt)) => {
                 Some(Err(NoMessage::Fault(self.gate.poison(corrupt.word, corrupt.value))))

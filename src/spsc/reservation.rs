@@ -14,6 +14,8 @@ use crate::payload::{Copying, Payload, Trust};
 
 /// A slot that is being written. Dropping it aborts: nothing is sent.
 ///
+/// In a forked child it is the parent's: nothing is written there and nothing sent.
+///
 /// ```
 /// let (mut sender, mut receiver) = annulus::spsc::channel::<[u8; 1024]>(4)?;
 /// let mut slot = sender.reserve()?;
@@ -57,6 +59,9 @@ impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
     /// Copies bytes behind those written already, as many as still fit; says how many.
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> usize {
+        if !self.sender.is_own() {
+            return 0;
+        }
         let count = bytes.len().min(self.capacity() - self.written);
         let area = self.sender.slots.message(self.sender.tail);
         copy::store(area, Self::PREFIX + self.written, &bytes[..count]);
@@ -68,6 +73,9 @@ impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
     /// written; of a fixed-size one, bytes that were not written are zero.
     #[inline]
     pub fn commit(mut self) -> u64 {
+        if !self.sender.is_own() {
+            return self.position();
+        }
         if Self::PREFIX > 0 {
             let area = self.sender.slots.message(self.sender.tail);
             copy::store(area, 0, &(self.written as u64).to_le_bytes());
@@ -100,6 +108,9 @@ impl<T: Message, A: Trust> Reservation<'_, T, A> {
     /// Writes the whole message, in place of anything written before.
     #[inline]
     pub fn write(&mut self, message: &T) -> &mut Self {
+        if !self.sender.is_own() {
+            return self;
+        }
         copy::store(self.sender.slots.message(self.sender.tail), 0, message.as_bytes());
         self.written = size_of::<T>();
         self

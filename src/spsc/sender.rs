@@ -212,6 +212,12 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
         if self.gate.admits(self.tail) { Ok(()) } else { self.wait_for_room(deadline) }
     }
 
+    /// Whether this is the process that took the seat.
+    #[inline(always)]
+    pub(super) fn is_own(&self) -> bool {
+        self.gate.is_own()
+    }
+
     /// Commits the message at `tail`: the one step before which it does not exist.
     #[inline(always)]
     pub(super) fn commit(&mut self) {
@@ -296,6 +302,8 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Sender<M, A> {
 
     fn look_around(&mut self) -> Option<Self::Outcome> {
         match seat::notice_death(self.slots.segment(), layout::spsc::RECEIVER) {
+            // Noted or not: see `notice_death`.
+            Ok(SeatState::Died) => Some(self.look().unwrap_or(Err(NoRoom::Died))),
             Ok(_) => self.look(),
             Err(Error::Corrupt(corrupt)) => {
                 Some(Err(NoRoom::Fault(self.gate.poison(corrupt.word, corrupt.value))))

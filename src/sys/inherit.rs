@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 use core::mem::ManuallyDrop;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// A descriptor that forked children lose; closed on drop.
 #[derive(Debug)]
@@ -62,24 +62,27 @@ fn with(change: impl FnOnce(&mut Vec<RawFd>)) {
     unlock();
 }
 
-/// Sets the handlers up, once.
+/// Sets the handlers up, once. What failed is tried again the next time.
 fn prepare() -> io::Result<()> {
-    static PREPARED: OnceLock<Result<OwnedFd, i32>> = OnceLock::new();
-    let outcome = PREPARED.get_or_init(|| {
-        let null = std::fs::File::open("/dev/null").map_err(|e| e.raw_os_error().unwrap_or(0))?;
-        let null = OwnedFd::from(null);
-        with(|descriptors| {
-            // Registering must not allocate between two `fork`s of other threads for long.
-            descriptors.reserve(64);
-            descriptors.push(null.as_raw_fd());
-        });
-        // SAFETY: I3: three functions that live as long as the process.
-        match unsafe { libc::pthread_atfork(Some(lock), Some(unlock), Some(in_child)) } {
-            0 => Ok(null),
-            error => Err(error),
-        }
+    static PREPARED: OnceLock<OwnedFd> = OnceLock::new();
+    static PREPARING: Mutex<()> = Mutex::new(());
+    let _alone = PREPARING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if PREPARED.get().is_some() {
+        return Ok(());
+    }
+    let null = OwnedFd::from(std::fs::File::open("/dev/null")?);
+    // SAFETY: I3: three functions that live as long as the process.
+    match unsafe { libc::pthread_atfork(Some(lock), Some(unlock), Some(in_child)) } {
+        0 => {}
+        error => return Err(io::Error::from_raw_os_error(error)),
+    }
+    with(|descriptors| {
+        // Registering must not allocate between two `fork`s of other threads for long.
+        descriptors.reserve(64);
+        descriptors.push(null.as_raw_fd());
     });
-    outcome.as_ref().map(|_| ()).map_err(|error| io::Error::from_raw_os_error(*error))
+    PREPARED.get_or_init(|| null);
+    Ok(())
 }
 
 impl Uninherited {

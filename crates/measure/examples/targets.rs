@@ -73,7 +73,7 @@ fn main() -> Result<(), Error> {
         "p10..p90",
         "target",
         "n",
-        "discarded",
+        "not used",
         "interrupted",
     ];
     let mut table = Table::new(heading);
@@ -89,8 +89,8 @@ fn main() -> Result<(), Error> {
                 format!("{}..{}", figure(p10), figure(p90)),
                 format!("<= {target}"),
                 n.to_string(),
-                format!("{:.0} %", 100.0 * comparison.samples().discarded()),
-                format!("{:.0} %", 100.0 * comparison.samples().interrupted()),
+                format!("{:.0} %", 100.0 * comparison.samples().outside(verdict.placement)),
+                format!("{:.0} %", 100.0 * comparison.samples().interrupted(verdict.placement)),
             ]);
         }
     }

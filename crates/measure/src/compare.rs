@@ -1,7 +1,5 @@
 //! One figure of a lane against its raw partner, sample by sample.
 
-use std::collections::BTreeMap;
-
 use crate::latency::Latency;
 use crate::placement::{GROUP, Placement};
 use crate::raw::Lines;
@@ -45,12 +43,14 @@ impl Measure {
 }
 
 /// A lane's figure and its partner's, in nanoseconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Against {
     /// What the lane took.
     pub subject: f64,
     /// What the hardware took.
     pub raw: f64,
+    /// The single round trips behind the two figures, where percentiles are asked for.
+    singles: [Vec<f64>; 2],
 }
 
 impl Against {
@@ -80,12 +80,10 @@ pub struct Comparison {
     plan: Plan,
     raw_plan: Plan,
     samples: Samples<Against>,
-    /// All single round trips of the samples kept: the lane's, and raw ones.
-    singles: BTreeMap<Placement, [Latency; 2]>,
 }
 
 /// How long a sample of one figure is meant to take: short, since the cores move.
-const SAMPLE_NANOS: f64 = 1.5e6;
+const SAMPLE_NANOS: f64 = 0.4e6;
 
 /// How many messages make a sample.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +119,7 @@ impl Comparison {
             Measure::OneWay { raw, .. } => Plan::first(&lanes[raw]),
             _ => Plan { messages: 2000, bytes: 64.0 },
         };
-        Comparison { measure, plan, raw_plan, samples: Samples::new(), singles: BTreeMap::new() }
+        Comparison { measure, plan, raw_plan, samples: Samples::new() }
     }
 
     /// Brings pages, caches and predictors in, and learns how many messages make a
@@ -145,46 +143,39 @@ impl Comparison {
     pub fn sample(&mut self, pair: &mut Pair) -> Result<(), Error> {
         // In turns, so that no side always comes after the other.
         let raw_first = self.samples.taken().is_multiple_of(2);
-        let mut singles = [Latency::default(), Latency::default()];
         let (measure, plan, raw_plan) = (self.measure, self.plan, self.raw_plan);
-        let kept = self.samples.take(pair, |pair| match measure {
-            Measure::RoundTrip { lane } => {
-                let subject = typical(pair.round_trips(lane, plan.groups(), GROUP)?);
+        let mut singles = [Vec::new(), Vec::new()];
+        let kept = self.samples.take(pair, |pair| {
+            let [subject, raw] = match measure {
                 // Its partner is the bracket, known when both probes are.
-                Ok(Against { subject, raw: f64::NAN })
-            }
-            Measure::SlowRoundTrip { lane } => {
-                let [of_lane, of_raw] = &mut singles;
-                let mut subject = |pair: &mut Pair| {
-                    of_lane.record_all(&pair.round_trips(lane, plan.singles(), 1)?);
-                    Ok(of_lane.percentile(99.0))
-                };
-                let mut raw = |pair: &mut Pair| {
-                    of_raw.record_all(&pair.lines(Lines::Two, raw_plan.singles(), 1)?);
-                    Ok(of_raw.percentile(99.0))
-                };
-                in_turns(pair, raw_first, &mut subject, &mut raw)
-            }
-            Measure::OneWay { lane, batch, raw, lines } => {
-                let scale = lines * 64.0 / raw_plan.bytes;
-                let mut subject = |pair: &mut Pair| pair.one_way(lane, plan.messages, batch);
-                let mut raw = |pair: &mut Pair| {
-                    pair.one_way(raw, raw_plan.messages, 1).map(|nanos| nanos * scale)
-                };
-                in_turns(pair, raw_first, &mut subject, &mut raw)
-            }
-        })?;
-        match (kept, measure) {
-            (Some(_), Measure::RoundTrip { .. }) => {
-                self.samples.amend_last(|sample| sample.value.raw = sample.line);
-            }
-            (Some(placement), Measure::SlowRoundTrip { .. }) => {
-                let all = self.singles.entry(placement).or_default();
-                for (all, new) in all.iter_mut().zip(&singles) {
-                    all.add(new);
+                Measure::RoundTrip { lane } => {
+                    [typical(pair.round_trips(lane, plan.groups(), GROUP)?), f64::NAN]
                 }
-            }
-            _ => {}
+                Measure::SlowRoundTrip { lane } => {
+                    let [of_lane, of_raw] = &mut singles;
+                    let mut subject = |pair: &mut Pair| {
+                        *of_lane = pair.round_trips(lane, plan.singles(), 1)?;
+                        Ok(Latency::of(of_lane).percentile(99.0))
+                    };
+                    let mut raw = |pair: &mut Pair| {
+                        *of_raw = pair.lines(Lines::Two, raw_plan.singles(), 1)?;
+                        Ok(Latency::of(of_raw).percentile(99.0))
+                    };
+                    in_turns(pair, raw_first, &mut subject, &mut raw)?
+                }
+                Measure::OneWay { lane, batch, raw, lines } => {
+                    let scale = lines * 64.0 / raw_plan.bytes;
+                    let mut subject = |pair: &mut Pair| pair.one_way(lane, plan.messages, batch);
+                    let mut raw = |pair: &mut Pair| {
+                        pair.one_way(raw, raw_plan.messages, 1).map(|nanos| nanos * scale)
+                    };
+                    in_turns(pair, raw_first, &mut subject, &mut raw)?
+                }
+            };
+            Ok(Against { subject, raw, singles })
+        })?;
+        if let (Some(_), Measure::RoundTrip { .. }) = (kept, measure) {
+            self.samples.amend_last(|sample| sample.value.raw = sample.line);
         }
         Ok(())
     }
@@ -194,10 +185,16 @@ impl Comparison {
         &self.samples
     }
 
-    /// All single round trips in one placement, the lane's and raw ones, if that is
-    /// what was measured.
-    pub fn singles(&self, placement: Placement) -> Option<&[Latency; 2]> {
-        self.singles.get(&placement)
+    /// All single round trips in one placement, the lane's and raw ones; empty unless
+    /// that is what was measured.
+    pub fn singles(&self, placement: Placement) -> [Latency; 2] {
+        let mut all = [Latency::default(), Latency::default()];
+        for sample in self.samples.of(placement) {
+            for (all, some) in all.iter_mut().zip(&sample.value.singles) {
+                all.record_all(some);
+            }
+        }
+        all
     }
 
     /// What can be said of one placement.
@@ -223,13 +220,13 @@ fn in_turns(
     raw_first: bool,
     subject: Step<'_>,
     raw: Step<'_>,
-) -> Result<Against, Error> {
+) -> Result<[f64; 2], Error> {
     if raw_first {
         let raw = raw(pair)?;
-        Ok(Against { subject: subject(pair)?, raw })
+        Ok([subject(pair)?, raw])
     } else {
         let subject = subject(pair)?;
-        Ok(Against { subject, raw: raw(pair)? })
+        Ok([subject, raw(pair)?])
     }
 }
 

@@ -14,16 +14,18 @@ impl Default for Latency {
 }
 
 impl Latency {
+    /// Of these, in nanoseconds.
+    pub fn of(nanos: &[f64]) -> Latency {
+        let mut latency = Latency::default();
+        latency.record_all(nanos);
+        latency
+    }
+
     /// Records these, in nanoseconds.
     pub fn record_all(&mut self, nanos: &[f64]) {
         for nanos in nanos {
             self.0.saturating_record(nanos.round().max(1.0) as u64);
         }
-    }
-
-    /// Takes over another's records.
-    pub fn add(&mut self, other: &Latency) {
-        self.0.add(&other.0).expect("the same bounds");
     }
 
     /// How many.
@@ -43,11 +45,9 @@ mod tests {
 
     #[test]
     fn percentiles_count_all_records() {
-        let (mut some, mut others) = (Latency::default(), Latency::default());
-        assert!(some.percentile(50.0).is_nan());
-        some.record_all(&[100.0; 90]);
-        others.record_all(&[5000.0; 10]);
-        some.add(&others);
+        assert!(Latency::default().percentile(50.0).is_nan());
+        let mut some = Latency::of(&[100.0; 90]);
+        some.record_all(&[5000.0; 10]);
         assert_eq!(some.count(), 100);
         assert_eq!(some.percentile(50.0), 100.0);
         assert!((some.percentile(99.0) - 5000.0).abs() < 5.0);

@@ -58,9 +58,9 @@ impl fmt::Display for Placement {
 /// Round trips between two readings of the clock, so that reading it does not show.
 pub const GROUP: u64 = 20;
 
-/// The median two-line round trip over groups of [`GROUP`]: some 100 us in all.
+/// The median two-line round trip over groups of [`GROUP`]: some 50 us in all.
 pub fn probe(pair: &mut Pair) -> Result<f64, Error> {
-    let (batches, each) = if pair.cores().shared() { (3, 3) } else { (45, GROUP) };
+    let (batches, each) = if pair.cores().shared() { (3, 3) } else { (25, GROUP) };
     Ok(median(pair.lines(Lines::Two, batches, each)?).unwrap_or_default())
 }
 

@@ -11,6 +11,8 @@ pub struct Sample<T> {
     pub placement: Placement,
     /// The raw two-line round trip around it, in nanoseconds.
     pub line: f64,
+    /// Whether another program had one of the two cores meanwhile.
+    pub interrupted: bool,
     /// The figure.
     pub value: T,
 }
@@ -20,12 +22,14 @@ pub struct Sample<T> {
 pub struct Samples<T> {
     kept: Vec<Sample<T>>,
     moved: usize,
-    interrupted: usize,
 }
+
+/// So many samples without interruption are enough to do without the others.
+const ENOUGH: usize = 8;
 
 impl<T> Default for Samples<T> {
     fn default() -> Samples<T> {
-        Samples { kept: Vec::new(), moved: 0, interrupted: 0 }
+        Samples { kept: Vec::new(), moved: 0 }
     }
 }
 
@@ -47,16 +51,17 @@ impl<T> Samples<T> {
         let interruptions = pair.interruptions();
         let value = body(pair)?;
         let after = probe(pair)?;
-        self.interrupted += usize::from(pair.interruptions() != interruptions);
-        Ok(self.add(Bracket { before, after }, value))
+        let interrupted = pair.interruptions() != interruptions;
+        Ok(self.add(Bracket { before, after }, interrupted, value))
     }
 
-    fn add(&mut self, bracket: Bracket, value: T) -> Option<Placement> {
+    fn add(&mut self, bracket: Bracket, interrupted: bool, value: T) -> Option<Placement> {
         let placement = bracket.placement();
         match placement {
             None => self.moved += 1,
             Some(placement) => {
-                self.kept.push(Sample { placement, line: bracket.round_trip(), value });
+                let line = bracket.round_trip();
+                self.kept.push(Sample { placement, line, interrupted, value });
             }
         }
         placement
@@ -88,9 +93,12 @@ impl<T> Samples<T> {
         self.kept.iter().map(|sample| (sample.placement, sample.line))
     }
 
-    /// The samples of one placement.
+    /// The samples of one placement: those without interruption, unless there are only
+    /// a few.
     pub fn of(&self, placement: Placement) -> impl Iterator<Item = &Sample<T>> {
-        self.kept.iter().filter(move |sample| sample.placement == placement)
+        let here = move || self.kept.iter().filter(move |sample| sample.placement == placement);
+        let quiet = here().filter(|sample| !sample.interrupted).count() >= ENOUGH;
+        here().filter(move |sample| !(quiet && sample.interrupted))
     }
 
     /// The spread of one figure in one placement.
@@ -112,10 +120,11 @@ impl<T> Samples<T> {
         share(self.moved, self.taken())
     }
 
-    /// The share during which other programs had one of the two cores. Such samples are
-    /// kept, since medians bear a few of them; many of them spoil all figures.
-    pub fn interrupted(&self) -> f64 {
-        share(self.interrupted, self.taken())
+    /// The share of the samples of one placement that other programs had a part in,
+    /// and that are used nevertheless, for want of better ones.
+    pub fn interrupted(&self, placement: Placement) -> f64 {
+        let of = || self.of(placement);
+        share(of().filter(|sample| sample.interrupted).count(), of().count())
     }
 
     /// The share not used by a report on this placement alone.
@@ -138,7 +147,7 @@ mod tests {
         for (before, after, value) in
             [(60.0, 62.0, 1.0), (60.0, 200.0, 99.0), (200.0, 210.0, 5.0), (64.0, 60.0, 3.0)]
         {
-            samples.add(Bracket { before, after }, value);
+            samples.add(Bracket { before, after }, false, value);
         }
         assert_eq!(samples.placements(), [Placement::SameComplex, Placement::Across]);
         assert_eq!(samples.placement(), Some(Placement::SameComplex));
@@ -147,5 +156,22 @@ mod tests {
         assert_eq!(samples.discarded(), 0.25);
         assert_eq!(samples.outside(Placement::SameComplex), 0.5);
         assert_eq!(samples.spread(Placement::Far, |sample| sample.value), None);
+    }
+    #[test]
+    fn interrupted_samples_count_only_for_want_of_others() {
+        let bracket = Bracket { before: 60.0, after: 60.0 };
+        let (mut samples, here) = (Samples::new(), Placement::SameComplex);
+        let median =
+            |samples: &Samples<f64>| samples.spread(here, |sample| sample.value).unwrap().median;
+        for _ in 0..20 {
+            samples.add(bracket, true, 9.0);
+        }
+        samples.add(bracket, false, 1.0);
+        assert_eq!((median(&samples), samples.interrupted(here)), (9.0, 20.0 / 21.0));
+        for _ in 1..ENOUGH {
+            samples.add(bracket, false, 1.0);
+        }
+        assert_eq!((median(&samples), samples.interrupted(here)), (1.0, 0.0));
+        assert_eq!(samples.outside(here), 20.0 / (20 + ENOUGH) as f64);
     }
 }

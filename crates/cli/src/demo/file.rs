@@ -7,13 +7,14 @@
 use std::time::{Duration, Instant};
 
 use annulus_measure::pair::Proof;
+use annulus_measure::placement::Placement;
 use annulus_measure::sample::Samples;
 use annulus_measure::table::{Table, figure};
 use annulus_measure::{Error, Kind, Lane, Pair};
 
 use super::progress::Progress;
 use super::source::{SLICE, Source, size};
-use super::{Failure, ROWS, Where, percent, typical};
+use super::{Failure, ROWS, Where, percent, spoilt, typical};
 
 /// Bytes in a message.
 const MESSAGE: usize = 64 << 10;
@@ -29,7 +30,7 @@ const MOVING: Duration = Duration::from_secs(17);
 const STRIDE: u64 = 4;
 
 /// A sleeping transport is shown for comparison: a part of the file will do.
-const SLEEPING_SLICES: u64 = 16;
+const SLEEPING_SLICES: u64 = 64;
 
 /// This part's lanes.
 pub fn lanes() -> Vec<Lane> {
@@ -37,17 +38,55 @@ pub fn lanes() -> Vec<Lane> {
     std::iter::once(Lane::new(Kind::Raw, MESSAGE)).chain(rows).collect()
 }
 
-/// Nanoseconds for a slice.
-struct Timing {
-    checked: f64,
-    plain: Option<(f64, f64)>,
-}
-
-/// What one transport did.
+/// What one transport did: nanoseconds for a slice.
 #[derive(Default)]
 struct Moved {
-    samples: Samples<Timing>,
+    checked: Samples<f64>,
+    /// Beside the raw stream's.
+    touched: Samples<(f64, f64)>,
     bytes: u64,
+}
+
+impl Moved {
+    fn move_on(
+        &mut self,
+        pair: &mut Pair,
+        lane: usize,
+        slice: &[u8],
+        beside_raw: bool,
+    ) -> Result<(), Error> {
+        if slice.len() < SLICE {
+            // Too short to say how fast, but part of the file.
+            verified(pair, lane, slice, Proof::Checksum)?;
+        } else {
+            self.checked.take(pair, |pair| verified(pair, lane, slice, Proof::Checksum))?;
+        }
+        if beside_raw && slice.len() == SLICE {
+            self.touched.take(pair, |pair| {
+                let raw = verified(pair, RAW, slice, Proof::LineSum)?;
+                Ok((verified(pair, lane, slice, Proof::LineSum)?, raw))
+            })?;
+        }
+        self.bytes += slice.len() as u64;
+        Ok(())
+    }
+
+    fn met(&self) -> impl Iterator<Item = (Placement, f64)> {
+        self.checked.met().chain(self.touched.met())
+    }
+
+    /// The share of the samples not used in a report on this placement.
+    fn outside(&self, placement: Placement) -> f64 {
+        let [checked, touched] = [self.checked.taken() as f64, self.touched.taken() as f64];
+        let unused =
+            self.checked.outside(placement) * checked + self.touched.outside(placement) * touched;
+        unused / (checked + touched).max(1.0)
+    }
+
+    /// The share of those used that other programs had a part in.
+    fn interrupted(&self, placement: Placement) -> f64 {
+        self.checked.interrupted(placement).max(self.touched.interrupted(placement))
+    }
 }
 
 /// What all did.
@@ -81,27 +120,11 @@ pub fn measure(
             if row.blocking && (!beside_raw || index >= STRIDE * SLEEPING_SLICES) {
                 continue;
             }
-            let timing = |pair: &mut Pair| timing(pair, RAW + 1 + number, &slice, beside_raw);
-            if slice.len() == SLICE {
-                moved.samples.take(pair, timing)?;
-            } else {
-                // Too short to say how fast, but part of the file.
-                timing(pair)?;
-            }
-            moved.bytes += slice.len() as u64;
+            moved.move_on(pair, RAW + 1 + number, &slice, beside_raw)?;
         }
         progress.at(index + 1);
     }
     Ok(Report(moved))
-}
-
-fn timing(pair: &mut Pair, lane: usize, slice: &[u8], beside_raw: bool) -> Result<Timing, Error> {
-    let mut plain = None;
-    if beside_raw {
-        let raw = verified(pair, RAW, slice, Proof::LineSum)?;
-        plain = Some((verified(pair, lane, slice, Proof::LineSum)?, raw));
-    }
-    Ok(Timing { checked: verified(pair, lane, slice, Proof::Checksum)?, plain })
 }
 
 /// Moves a slice and compares the receiver's proof with the bytes sent.
@@ -112,35 +135,29 @@ fn verified(pair: &mut Pair, lane: usize, slice: &[u8], proof: Proof) -> Result<
 }
 
 impl Report {
-    /// The share of samples that other programs spoilt.
-    pub fn interrupted(&self) -> f64 {
-        self.0.iter().map(|moved| moved.samples.interrupted()).fold(0.0, f64::max)
-    }
-
     /// The table, for the placement met most.
     pub fn report(&self, source: &Source) -> String {
         if source.is_empty() {
             return format!("{source} is empty: there is nothing to move.\n");
         }
-        let placement = Where::most(self.0.iter().flat_map(|moved| moved.samples.met()));
+        let placement = Where::most(self.0.iter().flat_map(Moved::met));
         let heading =
             ["the file", "GB/s", "x raw", "with checksum", "x raw", "verified", "thrown away"];
         let mut table = Table::new(heading);
         let mut raws = Vec::new();
         for (row, moved) in ROWS.iter().zip(&self.0) {
-            let timings = || moved.samples.of(placement.main).map(|sample| &sample.value);
-            let plains = || timings().filter_map(|timing| timing.plain);
-            let checked = typical(timings().map(|timing| timing.checked));
-            let raw = typical(plains().map(|(_, raw)| raw));
-            raws.extend(plains().map(|(_, raw)| raw));
+            let touched = || moved.touched.of(placement.main).map(|sample| sample.value);
+            let checked = typical(moved.checked.of(placement.main).map(|sample| sample.value));
+            let raw = typical(touched().map(|(_, raw)| raw));
+            raws.extend(touched().map(|(_, raw)| raw));
             table.row([
                 row.name.to_owned(),
-                figure(rate(typical(plains().map(|(plain, _)| plain)))),
-                figure(typical(plains().map(|(plain, raw)| raw / plain))),
+                figure(rate(typical(touched().map(|(touched, _)| touched)))),
+                figure(typical(touched().map(|(touched, raw)| raw / touched))),
                 figure(rate(checked)),
                 figure(raw / checked),
                 size(moved.bytes),
-                percent(moved.samples.outside(placement.main)),
+                percent(moved.outside(placement.main)),
             ]);
         }
         let raw = figure(rate(typical(raws)));
@@ -148,7 +165,8 @@ impl Report {
             "{source}, in messages of 64 KiB.\n{placement}\n\n{table}\n\
              raw: two memcpy through a bare ring of 64 KiB chunks, {raw} GB/s. Without the \
              checksum the receiver\ntouches each cache line once; with it, it computes XXH3 of \
-             all bytes, which equalled the sender's.\n"
+             all bytes, which equalled the sender's.\n{}",
+            spoilt(self.0.iter().map(|moved| moved.interrupted(placement.main)))
         )
     }
 }

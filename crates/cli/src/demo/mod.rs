@@ -106,14 +106,8 @@ pub fn run(path: Option<&Path>) -> Result<(), Failure> {
     let cores = pair.cores();
     let mut out = format!("Two processes, on cores {} and {}.\n\n", cores.lead, cores.peer);
     out += &format!("{}\n{}", moved.report(&source), exchanged.report());
-    let busy = moved.interrupted().max(exchanged.interrupted());
-    if busy > 0.3 {
-        out += &format!(
-            "\nOther programs interrupted {:.0} % of the samples: these figures are worth little.\n",
-            100.0 * busy
-        );
-    }
-    out += &format!("\nTook {:.1} s.\n", start.elapsed().as_secs_f64());
+    out += "\nThrown away: samples during which the cores moved or another program had one.\n";
+    out += &format!("Took {:.1} s.\n", start.elapsed().as_secs_f64());
     match io::stdout().write_all(out.as_bytes()) {
         // Whoever asked for it has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -155,6 +149,16 @@ impl fmt::Display for Where {
         }
         f.write_str(".")
     }
+}
+
+/// A warning, where the better part of some figure's samples was interrupted.
+fn spoilt(interrupted: impl Iterator<Item = f64>) -> String {
+    let worst = interrupted.fold(0.0, f64::max);
+    if worst < 0.5 {
+        return String::new();
+    }
+    let worst = percent(worst);
+    format!("Other programs had a core during up to {worst} of the samples: do not trust these.\n")
 }
 
 fn typical(values: impl IntoIterator<Item = f64>) -> f64 {

@@ -3,12 +3,11 @@
 use std::time::Instant;
 
 use annulus_measure::compare::{Comparison, Measure, Verdict};
-use annulus_measure::stats::median;
 use annulus_measure::table::{Table, figure};
 use annulus_measure::{Error, Kind, Lane, Pair};
 
 use super::progress::Progress;
-use super::{ROWS, Where, file, percent, typical};
+use super::{ROWS, Where, file, percent, spoilt, typical};
 
 /// Bytes in a message, and messages in a batch.
 const MESSAGE: usize = 8;
@@ -90,12 +89,6 @@ impl Report {
         self.0.iter().flat_map(Row::all)
     }
 
-    /// The share of samples that other programs spoilt.
-    pub fn interrupted(&self) -> f64 {
-        median(self.comparisons().map(|comparison| comparison.samples().interrupted()))
-            .unwrap_or(0.0)
-    }
-
     /// The table, for the placement met most.
     pub fn report(&self) -> String {
         let placement = Where::most(self.comparisons().flat_map(|one| one.samples().met()));
@@ -120,8 +113,7 @@ impl Report {
             let rate = |comparison| 1e3 / verdict(comparison, |verdict| verdict.subject.median);
             let speed = |comparison| 1.0 / verdict(comparison, |verdict| verdict.ratio.median);
             let singles = row.slow.singles(placement.main);
-            let [p99, slow] = singles
-                .map_or([f64::NAN; 2], |both| [both[0].percentile(99.0), both[1].percentile(99.0)]);
+            let [p99, slow] = singles.map(|latency| latency.percentile(99.0));
             raw_line.push(verdict(&row.single, |verdict| verdict.raw.median));
             raw_slow.push(slow);
             let thrown = row.all().map(|one| one.samples().outside(placement.main));
@@ -142,10 +134,11 @@ impl Report {
             "8-byte messages, one way and both ways.\n{placement}\n\n{table}\n\
              raw: the lines a second of a memcpy stream of 4 KiB chunks, {} million; the round \
              trip of a bare\ncache line, p50 {}, p99 {}. p50 is that of groups of 20 round \
-             trips, p99 that of single ones.\n",
+             trips, p99 that of single ones.\n{}",
             figure(1e3 / typical(raw_line)),
             nanos(placement.line),
             nanos(typical(raw_slow)),
+            spoilt(self.comparisons().map(|one| one.samples().interrupted(placement.main))),
         )
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Bytes in a slice: large enough to time, short enough to sample.
-pub const SLICE: usize = 8 << 20;
+pub const SLICE: usize = 2 << 20;
 
 /// A smaller file is repeated until it makes this much.
 const ENOUGH: u64 = 1 << 30;
