@@ -22,7 +22,7 @@ pub fn prepare() -> Result<PathBuf> {
     let copy = parent.join(format!("loom-{VERSION}-patched"));
     // The stamp is the patch itself: equal means made from it, whatever a hash would say.
     let stamp = format!("loom {VERSION}\n{patch}");
-    if fs::read_to_string(copy.join(STAMP)).is_ok_and(|found| found == stamp) {
+    if is_made(&copy, &stamp) {
         return Ok(copy);
     }
 
@@ -39,11 +39,20 @@ pub fn prepare() -> Result<PathBuf> {
         fs::write(&path, &file.text).with_context(|| format!("can't write {path:?}"))?;
     }
     make_a_workspace(&scratch)?;
-    fs::write(scratch.join(STAMP), stamp)?;
+    fs::write(scratch.join(STAMP), &stamp)?;
     remove(&copy)?;
-    fs::rename(&scratch, &copy).with_context(|| format!("can't move {scratch:?} to {copy:?}"))?;
+    if let Err(error) = fs::rename(&scratch, &copy) {
+        // Somebody else's may have come in between; the same will do.
+        remove(&scratch)?;
+        ensure!(is_made(&copy, &stamp), "can't move {scratch:?} to {copy:?}: {error}");
+    }
     println!("patched loom {VERSION}: {} files changed in {}", files.len(), copy.display());
     Ok(copy)
+}
+
+/// Whether there is a finished copy with this stamp.
+fn is_made(copy: &Path, stamp: &str) -> bool {
+    fs::read_to_string(copy.join(STAMP)).is_ok_and(|found| found == stamp)
 }
 
 /// Where cargo has unpacked the published loom, whose checksum Cargo.lock pins.
