@@ -1,6 +1,7 @@
 //! How a ring is made or opened, for rings of any kind.
 //!
 //! Imports: atomic, layout, segment, slots, endpoint, wait.
+#![allow(unsafe_code)]
 
 use core::marker::PhantomData;
 use std::os::fd::OwnedFd;
@@ -260,7 +261,6 @@ impl<R: RingKind> Options<R> {
     /// As long as the ring or an endpoint lives, no other process writes to a message
     /// while this process holds a guard on it: all participants use this crate, or keep
     /// its protocol. No one shortens the file.
-    #[allow(unsafe_code)]
     pub unsafe fn trust_peers(&self) -> Options<R::Trusted> {
         self.convert()
     }

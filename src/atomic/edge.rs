@@ -34,6 +34,12 @@ impl Edge {
         self.ordering
     }
 
+    /// The edge's own ordering, which no test weakens.
+    #[inline(always)]
+    pub(super) const fn plain(self) -> Ordering {
+        self.ordering
+    }
+
     #[cfg(feature = "test-hooks")]
     pub(super) fn name(self) -> &'static str {
         self.name

@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicU64;
 #[cfg(loom)]
 use loom::sync::atomic::AtomicU64;
 
-use super::edge::Edge;
+use super::edge::{Edge, relaxed};
 #[cfg(feature = "test-hooks")]
 use super::hooks::{self, Op};
 
@@ -85,7 +85,7 @@ impl Word {
     /// The kernel's own look at a futex, under its lock.
     #[cfg(loom)]
     pub(super) fn peek(&self) -> u64 {
-        self.0.load(core::sync::atomic::Ordering::Relaxed)
+        self.0.load(relaxed::FENCED.plain())
     }
 
     /// A store that no hook sees: the kernel's, which no crash switch stops, or one to
@@ -102,16 +102,18 @@ impl Word {
         self.0.load(edge.ordering())
     }
 
-    /// A copy's relaxed store of eight message bytes, hooked once per copy by its caller.
+    /// A copy's relaxed store of eight message bytes, hooked once per copy by its caller,
+    /// ordered by the stamp beside them.
     #[inline(always)]
     pub(crate) fn store_bytes(&self, value: u64) {
-        self.0.store(value, core::sync::atomic::Ordering::Relaxed);
+        self.0.store(value, relaxed::FENCED.plain());
     }
 
-    /// A copy's relaxed load of eight message bytes, hooked once per copy by its caller.
+    /// A copy's relaxed load of eight message bytes, hooked once per copy by its caller,
+    /// ordered by the stamp beside them.
     #[inline(always)]
     pub(crate) fn load_bytes(&self) -> u64 {
-        self.0.load(core::sync::atomic::Ordering::Relaxed)
+        self.0.load(relaxed::FENCED.plain())
     }
 
     #[cfg(feature = "test-hooks")]

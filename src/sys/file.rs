@@ -1,4 +1,5 @@
 //! Files behind segments: made without a name, given one when complete, opened with care.
+#![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -183,7 +184,6 @@ pub(crate) fn page_size() -> usize {
 }
 
 /// A random word; from the clock where the kernel has no randomness to give yet.
-#[allow(unsafe_code)]
 pub(crate) fn creation_id() -> u64 {
     let mut word = [0; 8];
     // SAFETY: I5: eight private bytes.
