@@ -26,7 +26,8 @@ const TICKS: u32 = 1_000_000;
 fn feed(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     let ring = Ring::<Tick>::options().capacity(4096).type_tag(TICK).create_new(address)?;
     let mut sender = ring.sender()?;
-    let mut strategy = Command::new(std::env::current_exe()?).args(["strategy", address]).spawn()?;
+    let mut strategy =
+        Command::new(std::env::current_exe()?).args(["strategy", address]).spawn()?;
     sender.wait_for_peer(Some(Duration::from_secs(10)))?;
 
     let mut price = 100_00;
@@ -59,7 +60,11 @@ fn strategy(address: &str) -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let average = notional / i128::from(volume);
-    println!("{count} ticks, volume {volume}, average price {}.{:02}", average / 100, average % 100);
+    println!(
+        "{count} ticks, volume {volume}, average price {}.{:02}",
+        average / 100,
+        average % 100
+    );
     if count == TICKS { Ok(()) } else { Err("ticks are missing".into()) }
 }
 

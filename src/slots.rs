@@ -125,6 +125,34 @@ impl<S: Shape> Slots<S> {
     }
 }
 
+/// One control word, reached without a check; it keeps its segment (I4).
+pub(crate) struct ControlWord {
+    place: Origin,
+    _segment: Arc<Segment>,
+}
+
+impl ControlWord {
+    /// The word at a byte offset of the control area.
+    ///
+    /// # Panics
+    /// If the offset is unaligned or outside: a mistake in this crate.
+    pub(crate) fn new(segment: &Arc<Segment>, offset: usize) -> Self {
+        let span = segment.span();
+        assert!(offset.is_multiple_of(8) && offset + 8 <= span.len());
+        Self { place: span.origin(offset), _segment: Arc::clone(segment) }
+    }
+}
+
+impl core::ops::Deref for ControlWord {
+    type Target = Word;
+
+    #[inline(always)]
+    fn deref(&self) -> &Word {
+        // SAFETY: I1, I4: checked by `new`; the segment lives as long as `self`.
+        unsafe { self.place.word(0) }
+    }
+}
+
 /// Stamps all slots for a first position: each with "the lap before" (format.md).
 pub(crate) fn initialise(span: &Span, format: &Format, start: u64) {
     let (first, stride) = (layout::slots_at(format.kind), format.shape().stride);

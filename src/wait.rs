@@ -18,16 +18,16 @@
 //! word for both, "wake, then clear" loses wake-ups. The scheme is that of event counts
 //! (Reed and Kanodia 1979; Vyukov's for the flag).
 //!
-//! Imports: sys, atomic, layout, segment.
-#![allow(unsafe_code)]
+//! Imports: sys, atomic, layout, segment, slots.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::atomic::{Barrier, Bug, Futex, Origin, Slept, Word, relaxed, seeded, wake};
+use crate::atomic::{Barrier, Bug, Futex, Slept, Word, relaxed, seeded, wake};
 use crate::error::{Corrupt, Error};
 use crate::layout::{WaitMethod, event};
 use crate::segment::{Format, Segment};
+use crate::slots::ControlWord;
 use crate::sys::{self, Semaphore, Until};
 
 /// Asks for one more than can sleep, where only one participant ever does: then fewer
@@ -43,7 +43,7 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// One event of a ring, as one handle sees it.
 pub(crate) struct Event {
-    flag: Origin,
+    flag: ControlWord,
     barrier: Barrier,
     method: WaitMethod,
     at: usize,
@@ -76,7 +76,7 @@ impl Event {
             WaitMethod::Spin | WaitMethod::Futex => None,
         };
         Ok(Self {
-            flag: segment.span().origin(at + event::FLAG),
+            flag: ControlWord::new(segment, at + event::FLAG),
             barrier: format.barrier,
             method: format.wait_method,
             at,
@@ -84,13 +84,6 @@ impl Event {
             semaphore,
             segment: Arc::clone(segment),
         })
-    }
-
-    #[inline(always)]
-    fn flag(&self) -> &Word {
-        // SAFETY: I1, I4: an event's line lies in the control area, and `self` keeps the
-        // segment.
-        unsafe { self.flag.word(0) }
     }
 
     fn generation(&self) -> Futex<'_> {
@@ -108,7 +101,7 @@ impl Event {
     pub(crate) fn notify(&self, count: u32) {
         // WAKE: between the change and the look at the flag. Pairs with `prepare`.
         self.barrier.notifier();
-        if self.flag().load(relaxed::FENCED) & 1 != 0 {
+        if self.flag.load(relaxed::FENCED) & 1 != 0 {
             self.wake(count);
         }
     }
@@ -118,14 +111,13 @@ impl Event {
     #[inline(never)]
     fn wake(&self, count: u32) {
         // WAKE: every sleeper counted here has read the generation. Pairs with `prepare`.
-        let seen = self.flag().load(wake::SEEN);
+        let seen = self.flag.load(wake::SEEN);
         if seen & 1 == 0 {
             return;
         }
         // Fails if somebody arrived since: he is owed the next look.
-        let clear = || {
-            self.flag().compare_exchange(seen, seen & !1, relaxed::FENCED, relaxed::HINT).is_ok()
-        };
+        let clear =
+            || self.flag.compare_exchange(seen, seen & !1, relaxed::FENCED, relaxed::HINT).is_ok();
         if seeded(Bug::ClearBeforeWake) {
             clear();
         }
@@ -175,10 +167,10 @@ impl Event {
         // WAKE: what was interrupted before is seen. Pairs with `interrupt`.
         let generation = self.generation().load(wake::GENERATION);
         for _ in 0..ARM_TRIES {
-            let flag = self.flag().load(relaxed::VALIDATED);
+            let flag = self.flag.load(relaxed::VALIDATED);
             let armed = flag.wrapping_add(2) | 1;
             // WAKE: after the reading of the generation. Pairs with `wake`.
-            if self.flag().compare_exchange(flag, armed, wake::ARRIVE, relaxed::HINT).is_ok() {
+            if self.flag.compare_exchange(flag, armed, wake::ARRIVE, relaxed::HINT).is_ok() {
                 // WAKE: between the flag and the look at the ring. Pairs with `notify`.
                 self.barrier.sleeper().ok()?;
                 return Some(Ticket { generation });
@@ -204,7 +196,7 @@ impl Event {
         let waited = Instant::now();
         while waited.elapsed() < GRACE {
             let notified = self.generation().load(relaxed::HINT) != ticket.generation;
-            if notified || self.flag().load(relaxed::HINT) & 1 == 0 {
+            if notified || self.flag.load(relaxed::HINT) & 1 == 0 {
                 return false;
             }
             std::thread::sleep(GRACE / 20);

@@ -17,7 +17,7 @@ use crate::layout::{self, POSITION_LIMIT};
 use crate::message::Message;
 use crate::payload::{Copying, Payload, Trust};
 use crate::seat::{self, Seat, SeatState};
-use crate::slots::{Slots, free_stamp, full_stamp};
+use crate::slots::{ControlWord, Slots, free_stamp, full_stamp};
 use crate::wait::{Event, ONE_SLEEPER};
 
 /// The one receiver of a ring. Dropping it closes it.
@@ -40,6 +40,7 @@ pub struct Receiver<M: Payload + ?Sized, A: Trust = Copying> {
     /// Messages from `head` on that a guard exposes, or exposed when it was forgotten.
     exposed: u64,
     not_full: Event,
+    head_word: ControlWord,
     waiter: Arc<Waiter>,
     seat: Seat,
     _trust: core::marker::PhantomData<A>,
@@ -91,7 +92,8 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         let seat = Seat::take(segment, layout::spsc::RECEIVER, "receiver")?;
         let slots = Slots::new(Arc::clone(segment), &ring.format, M::shape(&ring.format));
         // SEAT: the predecessor's last words come before his leaving, or his end.
-        let head = segment.span().word(layout::spsc::HEAD).load(relaxed::FENCED);
+        let head_word = ControlWord::new(segment, layout::spsc::HEAD);
+        let head = head_word.load(relaxed::FENCED);
         if head > POSITION_LIMIT {
             return Err(Corrupt { word: "head", value: head }.into());
         }
@@ -110,6 +112,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
             in_doubt_until,
             exposed: 0,
             not_full,
+            head_word,
             waiter,
             seat,
             _trust: core::marker::PhantomData,
@@ -222,7 +225,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     pub(super) fn retire(&mut self, count: u64) {
         self.head += count;
         // RETIRE: the reads of these slots are over. Pairs with `Sender::see_room`.
-        self.slots.segment().span().word(layout::spsc::HEAD).store(self.head, retire::RELEASE);
+        self.head_word.store(self.head, retire::RELEASE);
         self.notify();
     }
 

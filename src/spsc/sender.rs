@@ -17,7 +17,7 @@ use crate::layout::{self, POSITION_LIMIT};
 use crate::message::Message;
 use crate::payload::{Copying, Payload, Trust};
 use crate::seat::{self, Seat, SeatState};
-use crate::slots::{Slots, free_stamp, full_stamp};
+use crate::slots::{ControlWord, Slots, free_stamp, full_stamp};
 use crate::wait::{Event, ONE_SLEEPER};
 
 /// The one sender of a ring. Dropping it closes it.
@@ -36,6 +36,7 @@ pub struct Sender<M: Payload + ?Sized, A: Trust = Copying> {
     /// The head when it was last read; `head <= tail <= head + capacity` (I2).
     cached_head: u64,
     not_empty: Event,
+    head_word: ControlWord,
     waiter: Arc<Waiter>,
     seat: Seat,
     _trust: core::marker::PhantomData<A>,
@@ -82,7 +83,8 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
         let seat = Seat::take(segment, layout::spsc::SENDER, "sender")?;
         let slots = Slots::new(Arc::clone(segment), &ring.format, M::shape(&ring.format));
         // RETIRE: the reads of all slots below are over. Pairs with `Receiver::retire`.
-        let head = segment.span().word(layout::spsc::HEAD).load(retire::ACQUIRE);
+        let head_word = ControlWord::new(segment, layout::spsc::HEAD);
+        let head = head_word.load(retire::ACQUIRE);
         if head > POSITION_LIMIT {
             return Err(Corrupt { word: "head", value: head }.into());
         }
@@ -106,6 +108,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
             tail,
             cached_head: head,
             not_empty,
+            head_word,
             waiter,
             seat,
             _trust: core::marker::PhantomData,
@@ -256,7 +259,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     /// Reads the head once and opens the gate as far as it says. False: full.
     fn see_room(&mut self) -> Result<bool, NoRoom> {
         // RETIRE: the reads of the freed slots are over. Pairs with `Receiver::retire`.
-        let head = self.slots.segment().span().word(layout::spsc::HEAD).load(retire::ACQUIRE);
+        let head = self.head_word.load(retire::ACQUIRE);
         if head < self.cached_head || head > self.tail {
             return Err(NoRoom::Fault(self.gate.poison("head", head)));
         }
@@ -289,7 +292,7 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Sender<M, A> {
 
     fn stirs(&self) -> bool {
         // Looked at closely by `look`.
-        let head = self.slots.segment().span().word(layout::spsc::HEAD).load(relaxed::HINT);
+        let head = self.head_word.load(relaxed::HINT);
         head != self.cached_head
     }
 
