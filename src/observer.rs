@@ -44,9 +44,8 @@ pub struct SeatView {
 }
 
 impl Observer {
-    /// Opens what stands under an address, read-only, whoever owns it and whatever its
-    /// mode: the operating system has let this process read it, and it is trusted with
-    /// nothing.
+    /// Opens what stands under an address, read-only, whatever its mode, if the user that
+    /// this process acts as owns it: see [`open_owned_by`](Self::open_owned_by) for others.
     ///
     /// # Errors
     /// As [`Options::open`](crate::Options::open), but for the expectations.

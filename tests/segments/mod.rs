@@ -4,9 +4,11 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod spot;
+#[cfg(feature = "test-hooks")]
 pub mod words;
 
 pub use spot::{SPOTS, Spot, Traits};
+#[cfg(feature = "test-hooks")]
 pub use words::Words;
 
 use std::io;
