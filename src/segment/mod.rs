@@ -197,6 +197,10 @@ impl Segment {
                 return Err(Error::AlreadyExists { address: "the given memory".to_owned() });
             }
         }
+        // Seats and events begin as zeros, whatever was here before.
+        for at in (crate::layout::LINE..crate::layout::slots_at(format.kind)).step_by(8) {
+            self.span.word(at).store(0, relaxed::SOLE_WRITER);
+        }
         initialise(&self.span);
         format.publish(&self.span);
         Ok(self)
@@ -210,9 +214,10 @@ impl Segment {
         let said = if len < LINE as u64 {
             len
         } else {
-            self.span.word(header::LENGTH).load(relaxed::VALIDATED)
+            // Where there is no segment this is anything: it is for the magic to be refused.
+            self.span.word(header::LENGTH).load(relaxed::VALIDATED).clamp(LINE as u64, len)
         };
-        let format = Format::parse(&self.span, said.min(len))?;
+        let format = Format::parse(&self.span, said)?;
         format.check(expect)?;
         Ok(format)
     }
