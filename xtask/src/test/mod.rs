@@ -6,6 +6,7 @@
 //! ```
 
 mod leftovers;
+mod package;
 mod report;
 mod steps;
 mod tidy;

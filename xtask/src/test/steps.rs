@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Running, tidy};
+use super::{Running, package, tidy};
 use crate::cargo::{self, locked};
 use crate::loom;
 
@@ -61,7 +61,7 @@ pub const STEPS: &[Step] = &[
         name: "package",
         what: "the packages, built from what they contain",
         limit: minutes(10),
-        run: package,
+        run: package::run,
     },
     Step {
         name: "loom",
@@ -123,13 +123,6 @@ fn deny_rustdoc_warnings(mut command: Command) -> Command {
     let flags = std::env::var("RUSTDOCFLAGS").unwrap_or_default();
     command.env("RUSTDOCFLAGS", format!("{flags} -Dwarnings").trim_start());
     command
-}
-
-fn package(running: &mut Running) -> Result<()> {
-    // A work tree with changes in it may be checked too.
-    let mut command = locked("package");
-    command.arg("--allow-dirty");
-    running.run(command)
 }
 
 fn loom(running: &mut Running) -> Result<()> {
