@@ -3,10 +3,19 @@
 
 pub use crate::atomic::Bug;
 pub use crate::atomic::hooks::{
-    Access, Liar, Op, budget, count, edges, kill_before, lie, seed, trace, weaken,
+    Access, Forger, Liar, Op, Use, budget, count, edges, forge, kill_before, lie, seed, trace,
+    uses, weaken, weaken_use,
 };
 #[cfg(loom)]
 pub use crate::atomic::{Payload, set_payload};
+
+/// `count` mappings of the same zeroed memory, for models of one who makes a ring in it
+/// while others open it.
+#[cfg(loom)]
+pub fn mappings(len: u64, count: usize) -> Vec<crate::Segment> {
+    let len = usize::try_from(len).expect("models are small");
+    crate::Segment::mappings(len, count)
+}
 
 /// Header words: byte offset and name.
 pub const HEADER: &[(usize, &str)] = crate::layout::header::TABLE;

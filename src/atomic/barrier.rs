@@ -22,6 +22,7 @@ pub(crate) enum Barrier {
 impl Barrier {
     /// WAKE, the notifier's side: after the change, before the load of the flag.
     #[inline(always)]
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn notifier(self) {
         #[cfg(feature = "test-hooks")]
         if super::hooks::is_weakened("wake::NOTIFIER") {
@@ -37,6 +38,7 @@ impl Barrier {
     }
 
     /// WAKE, the sleeper's side: after the flag is set, before the re-check.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn sleeper(self) -> std::io::Result<()> {
         #[cfg(feature = "test-hooks")]
         if super::hooks::is_weakened("wake::SLEEPER") {

@@ -24,8 +24,10 @@ impl Edge {
         }
     }
 
-    /// The ordering to use now: the edge's own, unless a test has weakened it.
+    /// The ordering to use now: the edge's own, unless a test has weakened it, or this
+    /// one use of it.
     #[inline(always)]
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(super) fn ordering(self) -> Ordering {
         #[cfg(feature = "test-hooks")]
         if super::hooks::is_weakened(self.name) {

@@ -20,6 +20,7 @@ impl<'a> Futex<'a> {
     }
 
     /// Reads the generation.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn load(self, edge: Edge) -> u32 {
         #[cfg(feature = "test-hooks")]
         if !super::hooks::enter() {
@@ -29,6 +30,7 @@ impl<'a> Futex<'a> {
     }
 
     /// Starts a new generation.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn bump(self, edge: Edge) {
         #[cfg(feature = "test-hooks")]
         if !super::hooks::enter() {

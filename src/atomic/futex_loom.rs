@@ -35,11 +35,13 @@ impl<'a> Futex<'a> {
     }
 
     /// Reads the generation.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn load(self, edge: Edge) -> u32 {
         self.word.load(edge) as u32
     }
 
     /// Starts a new generation.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn bump(self, edge: Edge) {
         self.word.add_one(edge);
     }

@@ -1,13 +1,17 @@
 //! What tests can do to the facade: weaken an edge, limit or cut short a call, make
 //! memory lie, and watch. Exists with the `test-hooks` feature alone.
 //!
-//! All of it but [`weaken`] and [`seed`] is per thread and off at first. Under loom "thread" is a
-//! thread of the model.
+//! All of it is per thread and off at first, under loom per thread of the model; but for
+//! what makes a mutant: [`weaken`], [`weaken_use`], [`seed`] and the record that [`uses`]
+//! takes are for the whole process, under loom for all threads of the models that the
+//! calling thread explores, so that other threads can explore other mutants.
 
 use core::cell::{Cell, RefCell};
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
-use std::sync::RwLock;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+#[cfg(not(loom))]
+use std::sync::Mutex;
 
 #[cfg(loom)]
 use loom::thread_local;
@@ -45,6 +49,10 @@ pub struct Access {
 /// Chooses what a load returns: given the edge and the true value.
 pub type Liar = Box<dyn FnMut(&'static str, u64) -> u64>;
 
+/// Chooses what a store leaves in memory: given the edge, the word's address and the
+/// value meant. `None`: the store is lost.
+pub type Forger = Box<dyn FnMut(&'static str, usize, u64) -> Option<u64>>;
+
 thread_local! {
     static STATE: State = State::default();
 }
@@ -61,13 +69,43 @@ struct State {
     dead: Cell<bool>,
     trace: RefCell<Option<Vec<Access>>>,
     liar: RefCell<Option<Liar>>,
+    forger: RefCell<Option<Forger>>,
 }
 
 /// The payload of the unwinding that stands for a kill.
 struct Killed;
 
-static WEAKENED: RwLock<Option<&'static str>> = RwLock::new(None);
-static SEEDED: RwLock<Option<Bug>> = RwLock::new(None);
+/// What makes a mutant of the code.
+struct Mutant {
+    edge: Option<&'static str>,
+    place: Option<Use>,
+    bug: Option<Bug>,
+    /// Every use so far, while somebody asks.
+    uses: Option<BTreeSet<Use>>,
+}
+
+impl Mutant {
+    const NONE: Self = Self { edge: None, place: None, bug: None, uses: None };
+}
+
+#[cfg(not(loom))]
+static MUTANT: Mutex<Mutant> = Mutex::new(Mutant::NONE);
+
+#[cfg(not(loom))]
+fn with_mutant<R>(f: impl FnOnce(&mut Mutant) -> R) -> R {
+    f(&mut MUTANT.lock().expect("never poisoned"))
+}
+
+// The OS thread's, which runs all threads of a model.
+#[cfg(loom)]
+std::thread_local! {
+    static MUTANT: RefCell<Mutant> = const { RefCell::new(Mutant::NONE) };
+}
+
+#[cfg(loom)]
+fn with_mutant<R>(f: impl FnOnce(&mut Mutant) -> R) -> R {
+    MUTANT.with(|mutant| f(&mut mutant.borrow_mut()))
+}
 
 fn with<R>(other: R, f: impl FnOnce(&State) -> R) -> R {
     let mut f = Some(f);
@@ -85,8 +123,19 @@ pub fn edges() -> &'static [&'static str] {
     super::edge::NAMES
 }
 
-/// Makes the named edge `Relaxed` for the whole process until called again.
-/// `None` restores it.
+/// One place in the code where an edge is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    /// The source file, as the compiler knows it.
+    pub file: &'static str,
+    /// The line.
+    pub line: u32,
+    /// The edge's name.
+    pub edge: &'static str,
+}
+
+/// Makes the named edge `Relaxed` wherever it is used, or removes the fence of that name,
+/// until called again. `None` restores it.
 ///
 /// # Panics
 /// If no edge has that name.
@@ -94,20 +143,41 @@ pub fn weaken(name: Option<&'static str>) {
     if let Some(name) = name {
         assert!(edges().contains(&name), "no edge is called {name}");
     }
-    *WEAKENED.write().expect("never poisoned") = name;
+    with_mutant(|mutant| mutant.edge = name);
 }
 
-pub(super) fn is_weakened(name: &str) -> bool {
-    *WEAKENED.read().expect("never poisoned") == Some(name)
+/// The same for one use of an edge, as [`uses`] gives it. Both can be weakened at once.
+pub fn weaken_use(place: Option<Use>) {
+    with_mutant(|mutant| mutant.place = place);
 }
 
-/// Switches a bug on for the whole process until called again; `None`: none.
+/// Runs `call` and gives every use of every edge that it comes by.
+pub fn uses<R>(call: impl FnOnce() -> R) -> (R, BTreeSet<Use>) {
+    with_mutant(|mutant| mutant.uses = Some(BTreeSet::new()));
+    let result = call();
+    (result, with_mutant(|mutant| mutant.uses.take()).unwrap_or_default())
+}
+
+/// Whether the edge is weakened, here or everywhere.
+#[track_caller]
+pub(super) fn is_weakened(edge: &'static str) -> bool {
+    let at = Location::caller();
+    let here = Use { file: at.file(), line: at.line(), edge };
+    with_mutant(|mutant| {
+        if let Some(uses) = &mut mutant.uses {
+            uses.insert(here);
+        }
+        mutant.edge == Some(edge) || mutant.place == Some(here)
+    })
+}
+
+/// Switches a bug on until called again; `None`: none.
 pub fn seed(bug: Option<Bug>) {
-    *SEEDED.write().expect("never poisoned") = bug;
+    with_mutant(|mutant| mutant.bug = bug);
 }
 
 pub(super) fn is_seeded(bug: Bug) -> bool {
-    *SEEDED.read().expect("never poisoned") == Some(bug)
+    with_mutant(|mutant| mutant.bug == Some(bug))
 }
 
 /// Runs `call` and counts its shared accesses; a copy of message bytes counts once.
@@ -160,6 +230,15 @@ pub fn lie<R>(liar: Liar, call: impl FnOnce() -> R) -> R {
     result.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
+/// Runs `call` with `forger` deciding on every store to a shared word: a way to seed a
+/// bug in the shipped code.
+pub fn forge<R>(forger: Forger, call: impl FnOnce() -> R) -> R {
+    with((), |s| *s.forger.borrow_mut() = Some(forger));
+    let result = catch_unwind(AssertUnwindSafe(call));
+    with((), |s| *s.forger.borrow_mut() = None);
+    result.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
 /// Runs `call` and gives its accesses in program order.
 pub fn trace<R>(call: impl FnOnce() -> R) -> (R, Vec<Access>) {
     with((), |s| *s.trace.borrow_mut() = Some(Vec::new()));
@@ -178,7 +257,8 @@ pub(crate) fn enter() -> bool {
         s.count.set(count);
         if s.crash_at.get() == Some(count) {
             s.dead.set(true);
-            panic_any(Killed);
+            // Not `panic_any`: a kill is no news for the panic hook.
+            resume_unwind(Box::new(Killed));
         }
         if let Some(limit) = s.budget.get()
             && count > limit
@@ -188,6 +268,18 @@ pub(crate) fn enter() -> bool {
         }
         true
     })
+}
+
+/// Every store passes here before: what to leave in memory, if anything.
+pub(super) fn storing(edge: &'static str, address: usize, value: u64) -> Option<u64> {
+    let left = with(Some(value), |s| match s.forger.borrow_mut().as_mut() {
+        Some(forger) => forger(edge, address, value),
+        None => Some(value),
+    });
+    if let Some(left) = left {
+        record(Op::Store, edge, address, left);
+    }
+    left
 }
 
 /// Every load passes here after: it is told and recorded.

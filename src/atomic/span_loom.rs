@@ -7,6 +7,7 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
+use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
@@ -30,12 +31,14 @@ pub fn set_payload(payload: Payload) {
     PAYLOAD.set(payload);
 }
 
-/// A span of words, and of cells beside them if messages are modelled so.
+/// A span of words, and of cells beside them if messages are modelled so. Clones are
+/// further mappings of the same memory.
+#[derive(Clone)]
 pub struct Span {
-    words: Box<[Word]>,
-    cells: Option<Box<[UnsafeCell<u64>]>>,
+    words: Arc<[Word]>,
+    cells: Option<Arc<[UnsafeCell<u64>]>>,
     /// One for each event of a ring.
-    parking: [Parking; 2],
+    parking: Arc<[Parking; 2]>,
 }
 
 // SAFETY: I5: words are atomics; loom itself checks every access to a cell.

@@ -30,6 +30,7 @@ impl Word {
 
     /// Reads the word. Read once, keep the value: a peer may change it at any time.
     #[inline(always)]
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn load(&self, edge: Edge) -> u64 {
         #[cfg(feature = "test-hooks")]
         if !hooks::enter() {
@@ -43,18 +44,20 @@ impl Word {
 
     /// Writes the word.
     #[inline(always)]
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn store(&self, value: u64, edge: Edge) {
         #[cfg(feature = "test-hooks")]
         if !hooks::enter() {
             return;
         }
-        self.0.store(value, edge.ordering());
         #[cfg(feature = "test-hooks")]
-        hooks::record(Op::Store, edge.name(), self.address(), value);
+        let Some(value) = hooks::storing(edge.name(), self.address(), value) else { return };
+        self.0.store(value, edge.ordering());
     }
 
     /// Writes `new` if the word holds `current`; gives what it held.
     #[inline(always)]
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn compare_exchange(
         &self,
         current: u64,
@@ -74,6 +77,7 @@ impl Word {
 
     /// Adds one, in one step; for the futex of the models.
     #[cfg(loom)]
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(super) fn add_one(&self, edge: Edge) {
         #[cfg(feature = "test-hooks")]
         if !hooks::enter() {
@@ -91,6 +95,7 @@ impl Word {
     /// A store that no hook sees: the kernel's, which no crash switch stops, or one to
     /// private memory.
     #[inline(always)]
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn unwatched_store(&self, value: u64, edge: Edge) {
         self.0.store(value, edge.ordering());
     }
@@ -98,6 +103,7 @@ impl Word {
     /// A load that no hook sees, of private memory.
     #[cfg_attr(loom, expect(dead_code))]
     #[inline(always)]
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn unwatched_load(&self, edge: Edge) -> u64 {
         self.0.load(edge.ordering())
     }

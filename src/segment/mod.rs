@@ -229,6 +229,14 @@ const SHARED_UNDER_LOOM: Error =
 
 #[cfg(loom)]
 impl Segment {
+    /// `count` mappings of the same zeroed memory, as if another library had made them
+    /// in as many processes.
+    #[cfg_attr(not(feature = "test-hooks"), expect(dead_code))]
+    pub(crate) fn mappings(len: usize, count: usize) -> Vec<Self> {
+        let span = Span::heap(len);
+        (0..count).map(|_| Self { foreign: true, ..Self::with_span(span.clone(), None) }).collect()
+    }
+
     pub(crate) fn create_named(
         _: &Address,
         _: &Format,
