@@ -58,6 +58,7 @@ fn a_child_that_says_nothing_more_is_described() {
     child.expect("ready");
     let message = panic_of(|| drop(child.hear()));
     assert!(message.contains("as it was told"), "{message}");
+    assert!(message.contains("exit status: 101"), "{message}");
 }
 
 #[test]

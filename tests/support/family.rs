@@ -20,6 +20,9 @@ use super::spawn::{Spawn, Started};
 /// How long a child may take to answer or to end unless its test says otherwise.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long a child that is ending may take over its last output.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How much of a child's output is kept: its end.
 const KEPT: usize = 64 * 1024;
 
@@ -165,19 +168,24 @@ impl<'a> Child<'a> {
         if let Some(status) = self.status {
             return status;
         }
+        if let Some(status) = self.status_within(self.deadline) {
+            self.status = Some(status);
+            // Its last words are in the pipe; a grandchild may hold it open.
+            let _ = self.output_ended.recv_timeout(LAST_WORDS);
+            return status;
+        }
+        let diagnosis = self.diagnosis();
+        self.end();
+        panic!("`{}` did not end in {:?}\n{diagnosis}", self.role, self.deadline);
+    }
+
+    fn status_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         let mut pause = Duration::from_micros(200);
         loop {
-            if let Some(status) = self.process.try_wait().expect("a child of this process") {
-                self.status = Some(status);
-                // Its last words are in the pipe; a grandchild may hold it open.
-                let _ = self.output_ended.recv_timeout(Duration::from_secs(1));
+            let status = self.process.try_wait().expect("a child of this process");
+            if status.is_some() || start.elapsed() > limit {
                 return status;
-            }
-            if start.elapsed() > self.deadline {
-                let diagnosis = self.diagnosis();
-                self.end();
-                panic!("`{}` did not end in {:?}\n{diagnosis}", self.role, self.deadline);
             }
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(10));
@@ -202,10 +210,10 @@ impl<'a> Child<'a> {
 
     fn expect_link<T>(&mut self, what: &str, result: io::Result<T>) -> T {
         result.unwrap_or_else(|error| {
-            // One that has just died will tell why.
+            // One that is just dying will tell why.
             if error.kind() != io::ErrorKind::TimedOut {
-                let _ = self.output_ended.recv_timeout(Duration::from_secs(1));
-                self.status = self.process.try_wait().expect("a child of this process");
+                let _ = self.output_ended.recv_timeout(LAST_WORDS);
+                self.status = self.status_within(LAST_WORDS);
             }
             panic!("`{}` did not {what}: {error}\n{}", self.role, self.diagnosis())
         })
