@@ -19,8 +19,12 @@ fn main() -> Result<(), Error> {
     let raw = |size| Lane::new(Kind::Raw, size);
     let lanes = [
         raw(4096),
+        ring(8).capacity(64).both_ways(),
+        ring(56).capacity(64).both_ways(),
         ring(8).both_ways(),
         ring(56).both_ways(),
+        ring(8).capacity(256),
+        ring(56).capacity(256),
         ring(256),
         raw(16384).capacity(64),
         ring(8).capacity(65536),
@@ -29,23 +33,23 @@ fn main() -> Result<(), Error> {
         ring(65536),
         raw(1 << 20),
         ring(1 << 20),
-        ring(8).capacity(16).both_ways(),
-        ring(56).capacity(16).both_ways(),
     ];
     let one_way = |lane, batch, raw, lines| Measure::OneWay { lane, batch, raw, lines };
     let named = [
-        ("round trip 8 B / two lines", "0.95", Measure::RoundTrip { lane: 11 }),
-        ("round trip 56 B / two lines", "0.95", Measure::RoundTrip { lane: 12 }),
-        ("its p99, 8 B / raw p99", "1.1", Measure::SlowRoundTrip { lane: 11 }),
-        ("round trip 8 B, 4096 slots", "0.95", Measure::RoundTrip { lane: 1 }),
-        ("round trip 56 B, 1024 slots", "0.95", Measure::RoundTrip { lane: 2 }),
-        ("8 B single / raw line", "0.45", one_way(1, 1, 0, 1.0)),
-        ("56 B single / raw line", "1.3", one_way(2, 1, 0, 1.0)),
-        ("256 B single / 4 raw lines", "1.3", one_way(3, 1, 0, 4.0)),
-        ("8 B by 32, 1 MiB ring / raw line", "0.75", one_way(5, 32, 4, 1.0)),
-        ("4 KiB in place / raw", "1.05", one_way(6, 1, 0, 64.0)),
-        ("64 KiB in place / raw", "1.05", one_way(8, 1, 7, 1024.0)),
-        ("1 MiB in place / raw", "1.05", one_way(10, 1, 9, 16384.0)),
+        ("round trip 8 B / two lines", "0.95", Measure::RoundTrip { lane: 1 }),
+        ("round trip 56 B / two lines", "0.95", Measure::RoundTrip { lane: 2 }),
+        ("  with 4096 slots, 8 B", "0.95", Measure::RoundTrip { lane: 3 }),
+        ("  with 1024 slots, 56 B", "0.95", Measure::RoundTrip { lane: 4 }),
+        ("p99 8 B / raw p99", "1.1", Measure::SlowRoundTrip { lane: 1 }),
+        ("8 B single / raw line", "0.45", one_way(3, 1, 0, 1.0)),
+        ("  with 256 slots, 8 B", "0.45", one_way(5, 1, 0, 1.0)),
+        ("56 B single / raw line", "1.3", one_way(4, 1, 0, 1.0)),
+        ("  with 256 slots, 56 B", "1.3", one_way(6, 1, 0, 1.0)),
+        ("256 B single / 4 raw lines", "1.3", one_way(7, 1, 0, 4.0)),
+        ("8 B by 32, 1 MiB ring / raw line", "0.75", one_way(9, 32, 8, 1.0)),
+        ("4 KiB in place / raw", "1.05", one_way(10, 1, 0, 64.0)),
+        ("64 KiB in place / raw", "1.05", one_way(12, 1, 11, 1024.0)),
+        ("1 MiB in place / raw", "1.05", one_way(14, 1, 13, 16384.0)),
     ];
     let mut comparisons: Vec<_> = named
         .iter()

@@ -16,10 +16,16 @@ const BATCH: usize = 32;
 /// Rounds of all comparisons: enough for a median, few enough to end in time.
 const ROUNDS: u64 = 60;
 
-/// This part's lanes: raw, then for each row one that goes both ways.
+/// Slots of a ring that carries questions and answers: it never holds more than one.
+const EXCHANGE: usize = 64;
+
+/// This part's lanes: raw, then for each row one for one way and one for both.
 pub fn lanes() -> Vec<Lane> {
-    let rows = ROWS.iter().map(|row| row.lane(MESSAGE).both_ways());
-    std::iter::once(Lane::new(Kind::Raw, 4096)).chain(rows).collect()
+    let both = |row: &super::Row| {
+        let lane = row.lane(MESSAGE);
+        [lane, lane.capacity(EXCHANGE).both_ways()]
+    };
+    std::iter::once(Lane::new(Kind::Raw, 4096)).chain(ROWS.iter().flat_map(both)).collect()
 }
 
 /// One transport's comparisons.
@@ -31,8 +37,10 @@ struct Row {
 }
 
 impl Row {
-    fn new(lanes: &[Lane], raw: usize, lane: usize) -> Row {
-        let one_way = |batch| Measure::OneWay { lane, batch, raw, lines: 1.0 };
+    /// Of the lanes at `one` and behind it.
+    fn new(lanes: &[Lane], raw: usize, one: usize) -> Row {
+        let one_way = |batch| Measure::OneWay { lane: one, batch, raw, lines: 1.0 };
+        let lane = one + 1;
         let of = |measure| Comparison::new(lanes, measure);
         Row {
             single: of(one_way(1)),
@@ -63,7 +71,7 @@ pub fn measure(
 ) -> Result<Report, Error> {
     let raw = file::lanes().len();
     let mut rows: Vec<Row> =
-        (0..ROWS.len()).map(|row| Row::new(lanes, raw, raw + 1 + row)).collect();
+        (0..ROWS.len()).map(|row| Row::new(lanes, raw, raw + 1 + 2 * row)).collect();
     progress.begin("Small messages through all", ROUNDS);
     for row in &mut rows {
         for comparison in row.all_mut() {
