@@ -38,6 +38,15 @@ pub(crate) fn store(area: Area<'_>, at: usize, bytes: &[u8]) {
     }
 }
 
+/// As [`store`], and leaves the bytes behind them as they are, to the last one.
+#[inline(always)]
+pub(crate) fn store_within(area: Area<'_>, at: usize, bytes: &[u8]) {
+    let partial = bytes.len().min((at + bytes.len()) % 8);
+    let (whole, rest) = bytes.split_at(bytes.len() - partial);
+    store(area, at, whole);
+    merge(area, at + whole.len(), rest);
+}
+
 /// Copies from `area`, from its byte `at` on, to all of `out`.
 ///
 /// # Panics

@@ -9,14 +9,14 @@
 //!
 //! Imports: atomic, segment, seat, wait.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::atomic::{Bug, Slept, Word, pause, relaxed, seeded, yield_now};
 use crate::error::{Corrupt, Error, WaitError};
 use crate::seat::{self, SeatState};
 use crate::segment::Segment;
-use crate::wait::Event;
+use crate::wait::{Event, Ticket};
 
 /// Polls between two looks at the clock, so that looking (about 25 ns) costs little.
 const POLLS_A_LOOK: u32 = 32;
@@ -24,6 +24,13 @@ const POLLS_A_LOOK: u32 = 32;
 /// Pauses on the first empty poll after a streak: keeps a fast receiver off the line
 /// that is being written.
 pub(crate) const PAUSES_AFTER_STREAK: u32 = 16;
+
+/// How long after a slice's end a notifier may still be on his way: a wait counts as
+/// rescued only if none has come by then.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// A slice that is longer than time goes is cut to this.
+const ETERNITY: Duration = Duration::from_secs(3600);
 
 /// How long a sleeper who could not be noted sleeps.
 const UNNOTED: Duration = Duration::from_millis(1);
@@ -93,6 +100,9 @@ pub(crate) struct Waiter {
     event: Event,
     patience: Patience,
     cancelled: Word,
+    /// The last sleep that its slice ended although the ring was ready, and when: judged
+    /// later, since a notifier may have been on his way.
+    suspect: Mutex<Option<(Ticket, Instant)>>,
 }
 
 /// What a waiting operation looks at.
@@ -111,17 +121,37 @@ pub(crate) trait Blocked {
 
 impl Waiter {
     pub(crate) fn new(event: Event, patience: Patience) -> Arc<Self> {
-        Arc::new(Self { event, patience, cancelled: Word::new(0) })
-    }
-
-    /// The event that it waits on.
-    pub(crate) fn event(&self) -> &Event {
-        &self.event
+        Arc::new(Self { event, patience, cancelled: Word::new(0), suspect: Mutex::new(None) })
     }
 
     /// A handle that ends waits on it.
     pub(crate) fn cancel_handle(self: &Arc<Self>) -> CancelHandle {
         CancelHandle { waiter: Arc::clone(self) }
+    }
+
+    /// How many waits on the event only the end of a slice rescued.
+    pub(crate) fn rescues(&self) -> u64 {
+        self.judge();
+        self.event.rescues()
+    }
+
+    /// Notes a sleep that its slice ended although the ring was ready.
+    fn suspect(&self, ticket: Ticket) {
+        *self.suspect.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((ticket, Instant::now()));
+    }
+
+    /// Counts the noted sleep if nobody has notified long after it.
+    fn judge(&self) {
+        let mut suspect = self.suspect.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((ticket, ended)) = *suspect {
+            if !self.event.is_unnotified(&ticket) {
+                *suspect = None;
+            } else if ended.elapsed() >= GRACE {
+                *suspect = None;
+                self.event.count_rescue();
+            }
+        }
     }
 
     /// Takes a cancellation, if there is one.
@@ -152,7 +182,7 @@ pub(crate) fn wait<B: Blocked>(
     {
         return ended;
     }
-    park(blocked, deadline)
+    sleep_in_slices(blocked, deadline)
 }
 
 /// The stages without sleep; `None`: over, go to sleep.
@@ -188,7 +218,7 @@ fn poll<B: Blocked>(
         }
         let waited = now.duration_since(*began.get_or_insert(now));
         if waited >= spin {
-            if blocked.waiter().event.sleeps() && waited >= spin + yielding {
+            if blocked.waiter().event.sleeps() && waited >= spin.saturating_add(yielding) {
                 return None;
             }
             polls = 1;
@@ -204,9 +234,13 @@ fn poll<B: Blocked>(
 }
 
 /// Sleeps, a slice at a time.
-fn park<B: Blocked>(blocked: &mut B, deadline: Option<Instant>) -> Result<B::Outcome, Unfinished> {
+fn sleep_in_slices<B: Blocked>(
+    blocked: &mut B,
+    deadline: Option<Instant>,
+) -> Result<B::Outcome, Unfinished> {
     let slice = blocked.waiter().patience.slice;
     let mut looked_around = Instant::now();
+    blocked.waiter().judge();
     loop {
         let ticket = blocked.waiter().event.prepare();
         if !seeded(Bug::NoRecheck)
@@ -233,12 +267,12 @@ fn park<B: Blocked>(blocked: &mut B, deadline: Option<Instant>) -> Result<B::Out
             std::thread::sleep(UNNOTED);
             continue;
         };
-        let slice_end = now + slice;
+        let slice_end = now.checked_add(slice).unwrap_or(now + ETERNITY);
         let until = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
         let slept = blocked.waiter().event.sleep(&ticket, until).map_err(Unfinished::Corrupt)?;
         if let Some(outcome) = blocked.look() {
             if slept == Slept::TimedOut {
-                blocked.waiter().event.count_rescue(&ticket);
+                blocked.waiter().suspect(ticket);
             }
             return Ok(outcome);
         }

@@ -70,6 +70,11 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// No memory for a ring on the heap.
+    pub(crate) const OUT_OF_MEMORY: Self = Self::Unsupported("more memory than there is");
+}
+
 /// A fact that is checked when a segment is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

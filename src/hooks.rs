@@ -75,7 +75,7 @@ impl TestEvent {
     /// An event on the heap.
     pub fn new() -> Self {
         let segment = crate::spsc::Ring::<u64>::options().capacity(1).create_heap();
-        Self(segment.and_then(|ring| ring.test_event()).expect("heap rings have events"))
+        Self(segment.expect("a small ring on the heap").test_event())
     }
 
     /// After a change: wakes up to `count` sleepers.

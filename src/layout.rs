@@ -178,6 +178,15 @@ pub(crate) const ASYMMETRIC: u64 = 1;
 pub(crate) const FENCED: u64 = 2;
 
 impl WaitMethod {
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Spin => "spin",
+            Self::Futex => "futex",
+            Self::Semaphore => "semaphore",
+        }
+    }
+
     pub(crate) fn from_word(word: u64) -> Option<Self> {
         match word {
             1 => Some(Self::Spin),

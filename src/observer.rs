@@ -61,6 +61,15 @@ impl Observer {
         Self::with(Access { owner: Some(uid), ..Access::OBSERVER }, address)
     }
 
+    /// As [`open`](Self::open), guarded against those who shorten the file meanwhile, as by
+    /// [`Options::sigbus_guard`](crate::Options::sigbus_guard).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_guarded(address: &str) -> Result<Self, Error> {
+        Self::with(Access { sigbus_guard: true, ..Access::OBSERVER }, address)
+    }
+
     /// Observes through a descriptor, which may be open for reading alone.
     ///
     /// # Errors
@@ -120,7 +129,7 @@ impl Observer {
     /// Position of the next message to be received.
     pub fn head(&self) -> u64 {
         // RETIRE: so that `len` does not count what was received before.
-        self.segment.span().word(layout::spsc::HEAD).load(retire::ACQUIRE)
+        self.segment.span().word(layout::spsc::HEAD).load_fenced(retire::ACQUIRE)
     }
 
     /// How many messages wait, by the slots' stamps: between 0 and the capacity.

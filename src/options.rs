@@ -62,7 +62,7 @@ pub struct Options<R> {
     capacity: Option<u64>,
     type_tag: Option<u64>,
     max_len: Option<u64>,
-    wait_method: WaitMethod,
+    wait_method: Option<WaitMethod>,
     fenced: bool,
     patience: Patience,
     access: Access,
@@ -118,7 +118,7 @@ impl<R: RingKind> Options<R> {
             capacity: None,
             type_tag: None,
             max_len: None,
-            wait_method: WaitMethod::Futex,
+            wait_method: None,
             fenced: false,
             patience: Patience::DEFAULT,
             access: Access::DEFAULT,
@@ -146,12 +146,15 @@ impl<R: RingKind> Options<R> {
         self
     }
 
-    /// How blocked participants of a new ring sleep; [`WaitMethod::Futex`] by default.
+    /// How blocked participants sleep. When creating, [`WaitMethod::Futex`] by default.
+    /// When opening, a method that is given must match; none given takes what is there,
+    /// but for semaphores: those are for peers who trust one another's C library.
     ///
     /// [`WaitMethod::Semaphore`] needs a name to hang its own names on: named segments
-    /// only. They go with [`unlink`](crate::unlink).
+    /// only. They go with [`unlink`](crate::unlink); a creator that is killed at the wrong
+    /// moment can leave them behind (`/dev/shm/sem.annulus-..`).
     pub fn wait_method(mut self, method: WaitMethod) -> Self {
-        self.wait_method = method;
+        self.wait_method = Some(method);
         self
     }
 
@@ -332,6 +335,7 @@ impl<R: RingKind> Options<R> {
     /// As [`open`](Self::open); [`Field::Seals`](crate::Field::Seals) if its size is
     /// not sealed.
     pub fn from_fd(&self, memfd: OwnedFd) -> Result<R, Error> {
+        self.refuse_semaphores()?;
         let (segment, format) = Segment::open_fd(memfd, self.access)?;
         self.checked(segment, format)
     }
@@ -343,7 +347,7 @@ impl<R: RingKind> Options<R> {
     /// [`Error::Option`] for a capacity that is no power of two.
     pub fn create_heap(&self) -> Result<R::Trusted, Error> {
         let format = self.nameless()?;
-        let segment = Segment::create_heap(&format, &self.initialise(&format));
+        let segment = Segment::create_heap(&format, &self.initialise(&format))?;
         self.convert::<R::Trusted>().assemble(segment, format)
     }
 
@@ -363,6 +367,7 @@ impl<R: RingKind> Options<R> {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(&self, segment: Segment) -> Result<R, Error> {
+        self.refuse_semaphores()?;
         let format = segment.open_in(&self.expect())?;
         self.assemble(segment, format)
     }
@@ -380,6 +385,7 @@ impl<R: RingKind> Options<R> {
         expect.capacity = self.capacity;
         expect.message_size = expect.message_size.or(self.max_len);
         expect.type_tag = self.type_tag.unwrap_or(expect.type_tag);
+        expect.wait_method = self.wait_method;
         expect
     }
 
@@ -388,20 +394,28 @@ impl<R: RingKind> Options<R> {
         let message_size = expect.message_size.unwrap_or(DEFAULT_MAX_LEN);
         let capacity = self.capacity.unwrap_or_else(|| {
             let rest = expect.message_align.max(8) + expect.kind.prefix();
-            let slot = message_size.saturating_add(rest).next_power_of_two();
-            1 << (DEFAULT_BYTES / slot).max(2).ilog2()
+            // Too large a message is refused below.
+            let slot = message_size.saturating_add(rest).checked_next_power_of_two();
+            1 << (DEFAULT_BYTES / slot.unwrap_or(DEFAULT_BYTES)).max(2).ilog2()
         });
         let barrier = wait::barrier_form(self.fenced);
-        let waiting = Waiting { method: self.wait_method, barrier };
+        let waiting = Waiting { method: self.wait_method.unwrap_or_default(), barrier };
         Format::new(&expect, message_size, capacity, waiting, sys::creation_id())
     }
 
     /// As `format`, for a segment without a name of its own.
     fn nameless(&self) -> Result<Format, Error> {
-        if self.wait_method == WaitMethod::Semaphore {
-            return Err(Error::Unsupported("semaphores on a segment without a name"));
-        }
+        self.refuse_semaphores()?;
         self.format()
+    }
+
+    fn refuse_semaphores(&self) -> Result<(), Error> {
+        match self.wait_method {
+            Some(WaitMethod::Semaphore) => {
+                Err(Error::Unsupported("semaphores on a segment without a name"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a new segment gets besides its header.
@@ -413,8 +427,11 @@ impl<R: RingKind> Options<R> {
         }
     }
 
-    fn checked(&self, segment: Segment, format: Format) -> Result<R, Error> {
+    fn checked(&self, mut segment: Segment, format: Format) -> Result<R, Error> {
         format.check(&self.expect())?;
+        if format.wait_method == WaitMethod::Semaphore {
+            segment.open_semaphores(&format)?;
+        }
         segment.bring_in(self.access)?;
         self.assemble(segment, format)
     }

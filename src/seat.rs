@@ -11,6 +11,7 @@
 //! Imports: sys, atomic, layout, segment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::atomic::{Word, relaxed, seat as edge};
 use crate::error::{Corrupt, Error};
@@ -57,13 +58,20 @@ impl SeatState {
     }
 }
 
-/// An occupied seat; left on drop.
+/// An occupied seat. Dropped before it is settled, it is given back as it was found.
 pub(crate) struct Seat {
     segment: Arc<Segment>,
     index: usize,
     incarnation: u64,
+    /// The state word to restore, until the seat is settled.
+    give_back: Option<u64>,
     _lock: Lock,
 }
+
+/// How often, and how long apart, a taker asks again for a lock that is held: by a living
+/// occupant, or by one who is just leaving or noting a death, and gone in a moment.
+const ASKS: u32 = 5;
+const BETWEEN_ASKS: Duration = Duration::from_micros(200);
 
 /// The right to write a seat's line.
 enum Lock {
@@ -86,6 +94,22 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// As `take`, past those who hold the lock for a moment without living there.
+    fn take_from_passers_by(segment: &Arc<Segment>, index: usize) -> Result<Option<Self>, Error> {
+        for _ in 1..ASKS {
+            if let Some(lock) = Self::take(segment, index)? {
+                return Ok(Some(lock));
+            }
+            // The in-process lock has no passers-by worth waiting for.
+            if segment.file().is_some() {
+                std::thread::sleep(BETWEEN_ASKS);
+            }
+        }
+        Self::take(segment, index)
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Self::Private { segment, index } = self {
@@ -103,7 +127,7 @@ fn word(segment: &Segment, index: usize, at: usize) -> &Word {
 /// A seat's state and incarnation, read once.
 fn state(segment: &Segment, index: usize) -> Result<(SeatState, u64), Corrupt> {
     // SEAT: whoever sees how it was left sees all that was done there.
-    let value = word(segment, index, layout::seat::STATE).load(edge::ACQUIRE);
+    let value = word(segment, index, layout::seat::STATE).load_fenced(edge::ACQUIRE);
     let state = SeatState::from_word(value).ok_or(Corrupt { word: "seat state", value })?;
     Ok((state, value >> 8))
 }
@@ -119,6 +143,15 @@ pub(crate) fn pid(segment: &Segment, index: usize) -> Option<u32> {
     u32::try_from(pid).ok().filter(|pid| *pid != 0)
 }
 
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(before) = self.give_back {
+            // SEAT: as if nobody had come. Pairs with `state`.
+            word(&self.segment, self.index, layout::seat::STATE).store(before, edge::RELEASE);
+        }
+    }
+}
+
 impl Seat {
     /// Takes a seat, ending the stay of an occupant who died there.
     pub(crate) fn take(
@@ -126,13 +159,12 @@ impl Seat {
         index: usize,
         role: &'static str,
     ) -> Result<Self, Error> {
-        let Some(lock) = Lock::take(segment, index)? else {
-            return Err(Error::SeatTaken { role, pid: pid(segment, index) });
-        };
+        let taken = || Error::SeatTaken { role, pid: pid(segment, index) };
+        let lock = Lock::take_from_passers_by(segment, index)?.ok_or_else(taken)?;
         let (before, was) = state(segment, index)?;
         if segment.is_foreign_without_locks() && before == SeatState::Live {
             // Nobody can tell whether he lives.
-            return Err(Error::SeatTaken { role, pid: pid(segment, index) });
+            return Err(taken());
         }
         let incarnation = was.wrapping_add(1) & (u64::MAX >> 8);
         word(segment, index, layout::seat::PID)
@@ -144,9 +176,17 @@ impl Seat {
             .compare_exchange(now, new, edge::RELEASE, relaxed::HINT)
             .is_err()
         {
-            return Err(Error::SeatTaken { role, pid: pid(segment, index) });
+            return Err(taken());
         }
-        Ok(Self { segment: Arc::clone(segment), index, incarnation, _lock: lock })
+        // One who lived there before, and is not there any more, died.
+        let before = if before == SeatState::Live { SeatState::Died } else { before };
+        let give_back = Some(before.word(was));
+        Ok(Self { segment: Arc::clone(segment), index, incarnation, give_back, _lock: lock })
+    }
+
+    /// The endpoint is made: from now on the seat is left by [`leave`](Self::leave).
+    pub(crate) fn settle(&mut self) {
+        self.give_back = None;
     }
 
     /// The end of the run of positions that the occupant has exposed.

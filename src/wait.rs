@@ -21,14 +21,14 @@
 //! Imports: sys, atomic, layout, segment, slots.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::atomic::{Barrier, Bug, Futex, Slept, Word, relaxed, seeded, wake};
 use crate::error::{Corrupt, Error};
 use crate::layout::{WaitMethod, event};
 use crate::segment::{Format, Segment};
 use crate::slots::ControlWord;
-use crate::sys::{self, Semaphore, Until};
+use crate::sys::{self, Until};
 
 /// Asks for one more than can sleep, where only one participant ever does: then fewer
 /// always wake, and the flag is cleared at once.
@@ -37,10 +37,6 @@ pub(crate) const ONE_SLEEPER: u32 = 2;
 /// How often a sleeper tries to set the flag against others before it goes without.
 const ARM_TRIES: u32 = 64;
 
-/// How long after a slice's end a notifier may still be on its way: a wait counts as
-/// rescued only if none has come by then.
-const GRACE: Duration = Duration::from_millis(20);
-
 /// One event of a ring, as one handle sees it.
 pub(crate) struct Event {
     flag: ControlWord,
@@ -48,42 +44,26 @@ pub(crate) struct Event {
     method: WaitMethod,
     at: usize,
     which: usize,
-    semaphore: Option<Semaphore>,
     segment: Arc<Segment>,
 }
 
 /// A sleeper's place: good for one sleep.
+#[derive(Clone, Copy)]
 pub(crate) struct Ticket {
     generation: u32,
 }
 
 impl Event {
     /// The event on the line at `at`, the ring's number `which`.
-    pub(crate) fn new(
-        segment: &Arc<Segment>,
-        format: &Format,
-        at: usize,
-        which: usize,
-    ) -> Result<Self, Error> {
-        let semaphore = match format.wait_method {
-            WaitMethod::Semaphore => {
-                let name = format.semaphore_name(which);
-                let mode = segment.mode();
-                let semaphore = Semaphore::open(&name, mode)
-                    .map_err(|source| Error::Os { call: "opening the semaphore", source })?;
-                Some(semaphore)
-            }
-            WaitMethod::Spin | WaitMethod::Futex => None,
-        };
-        Ok(Self {
+    pub(crate) fn new(segment: &Arc<Segment>, format: &Format, at: usize, which: usize) -> Self {
+        Self {
             flag: ControlWord::new(segment, at + event::FLAG),
             barrier: format.barrier,
             method: format.wait_method,
             at,
             which,
-            semaphore,
             segment: Arc::clone(segment),
-        })
+        }
     }
 
     fn generation(&self) -> Futex<'_> {
@@ -121,7 +101,7 @@ impl Event {
         if seeded(Bug::ClearBeforeWake) {
             clear();
         }
-        let woken = match (self.method, &self.semaphore) {
+        let woken = match (self.method, self.segment.semaphore(self.which)) {
             (WaitMethod::Futex, _) => {
                 if seeded(Bug::WakeBeforeBump) {
                     let woken = self.generation().wake(count);
@@ -151,7 +131,7 @@ impl Event {
     pub(crate) fn interrupt(&self) {
         // WAKE: the news comes before the bump. Pairs with `prepare`.
         self.generation().bump(wake::BUMP);
-        match &self.semaphore {
+        match self.segment.semaphore(self.which) {
             Some(semaphore) => semaphore.post(),
             None => {
                 // As in `wake`.
@@ -182,7 +162,7 @@ impl Event {
     /// Sleeps until notified, interrupted, or `until`.
     pub(crate) fn sleep(&self, ticket: &Ticket, until: Instant) -> Result<Slept, Corrupt> {
         let until = Until::instant(until);
-        let slept = match &self.semaphore {
+        let slept = match self.segment.semaphore(self.which) {
             Some(semaphore) => semaphore.wait(until),
             None => self.generation().wait(ticket.generation, until),
         };
@@ -190,21 +170,16 @@ impl Event {
         slept.map_err(|_| Corrupt { word: "event", value: 0 })
     }
 
-    /// Accounts for a sleep that ran into its slice's end although the ring was ready:
-    /// true if no notifier was on his way, so that only the slice rescued it.
-    pub(crate) fn count_rescue(&self, ticket: &Ticket) -> bool {
-        let waited = Instant::now();
-        while waited.elapsed() < GRACE {
-            let notified = self.generation().load(relaxed::HINT) != ticket.generation;
-            if notified || self.flag.load(relaxed::HINT) & 1 == 0 {
-                return false;
-            }
-            std::thread::sleep(GRACE / 20);
-        }
+    /// Whether nobody has notified since the ticket was drawn.
+    pub(crate) fn is_unnotified(&self, ticket: &Ticket) -> bool {
+        self.generation().load(relaxed::HINT) == ticket.generation
+    }
+
+    /// Counts a wait that only the end of its slice rescued.
+    pub(crate) fn count_rescue(&self) {
         let rescues = self.rescues_word();
         // A count for people: two sleepers that count at once may count one.
         rescues.store(rescues.load(relaxed::HINT).wrapping_add(1), relaxed::HINT);
-        true
     }
 
     /// How many waits on this event only the end of a slice rescued.

@@ -5,6 +5,10 @@
 //! campaign needs no rebuild; without, it is the plain ordering and folds away.
 
 use core::sync::atomic::Ordering;
+#[cfg(not(loom))]
+use core::sync::atomic::fence;
+#[cfg(loom)]
+use loom::sync::atomic::fence;
 
 /// An ordering and, in test builds, the name of the edge that it is one side of.
 #[derive(Clone, Copy)]
@@ -34,6 +38,24 @@ impl Edge {
             return Ordering::Relaxed;
         }
         self.ordering
+    }
+
+    /// The same edge's name, and no order: for a load that a fence follows.
+    pub(super) const fn relaxed(self) -> Self {
+        Self {
+            ordering: Ordering::Relaxed,
+            #[cfg(feature = "test-hooks")]
+            name: self.name,
+        }
+    }
+
+    /// A fence of the edge's ordering.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
+    pub(super) fn fence(self) {
+        match self.ordering() {
+            Ordering::Relaxed => {}
+            ordering => fence(ordering),
+        }
     }
 
     /// The edge's own ordering, which no test weakens.

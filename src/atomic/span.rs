@@ -3,7 +3,7 @@
 
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::any::Any;
 
 use super::{Futex, Word};
@@ -34,12 +34,13 @@ unsafe impl Sync for Span {}
 
 impl Span {
     /// Zeroed private memory for rings between threads.
-    pub(crate) fn heap(len: usize) -> Self {
-        let layout = Layout::from_size_align(len.max(1), ALIGN).expect("sizes are bounded (I1)");
+    ///
+    /// `None`: there is not so much.
+    pub(crate) fn heap(len: usize) -> Option<Self> {
+        let layout = Layout::from_size_align(len.max(1), ALIGN).ok()?;
         // SAFETY: I1: the layout is not empty.
         let memory = unsafe { alloc_zeroed(layout) };
-        let Some(base) = NonNull::new(memory) else { handle_alloc_error(layout) };
-        Self { base, len, keep: Keep::Heap(layout) }
+        Some(Self { base: NonNull::new(memory)?, len, keep: Keep::Heap(layout) })
     }
 
     /// A mapping that this process made.

@@ -48,15 +48,15 @@ unsafe impl Sync for Span {}
 
 impl Span {
     /// A zeroed span.
-    pub(crate) fn heap(len: usize) -> Self {
+    pub(crate) fn heap(len: usize) -> Option<Self> {
         let words = len.div_ceil(8);
         let cells = (PAYLOAD.get() == Payload::Cells)
             .then(|| (0..words).map(|_| UnsafeCell::new(0)).collect());
-        Self {
+        Some(Self {
             words: (0..words).map(|_| Word::new(0)).collect(),
             cells,
             parking: Default::default(),
-        }
+        })
     }
 
     /// Length in bytes.

@@ -42,6 +42,15 @@ impl Word {
         value
     }
 
+    /// As `load`, by a relaxed load and a fence: the one form that is defined on pages
+    /// that can only be read.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
+    pub(crate) fn load_fenced(&self, edge: Edge) -> u64 {
+        let value = self.load(edge.relaxed());
+        edge.fence();
+        value
+    }
+
     /// Writes the word.
     #[inline(always)]
     #[cfg_attr(feature = "test-hooks", track_caller)]

@@ -3,6 +3,8 @@
 use crate::atomic::{Barrier, Span, format, relaxed};
 use crate::error::{Corrupt, Error, Field, Found};
 use crate::layout::{self, Kind, SlotShape, WaitMethod, header};
+#[cfg(not(loom))]
+use crate::sys::Semaphore;
 
 /// The facts of a segment, private and checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Expect {
     pub(crate) message_align: u64,
     pub(crate) capacity: Option<u64>,
     pub(crate) type_tag: u64,
+    /// `None`: any but semaphores, which ask for more trust than the segment itself.
+    pub(crate) wait_method: Option<WaitMethod>,
 }
 
 /// How participants of a new segment wait.
@@ -88,18 +92,49 @@ impl Format {
     }
 
     /// Name of the semaphore of the ring's event number `event`.
-    pub(crate) fn semaphore_name(&self, event: usize) -> String {
+    #[cfg(not(loom))]
+    fn semaphore_name(&self, event: usize) -> String {
         format!("/annulus-{:016x}-{event}", self.creation_id)
     }
 
-    /// Removes the names of the semaphores that a ring of this format may have.
+    /// Names of all of them; none unless the ring waits on such.
     #[cfg(not(loom))]
-    pub(crate) fn unlink_semaphores(&self) -> Result<(), Error> {
-        if self.wait_method == WaitMethod::Semaphore {
-            for event in 0..self.kind.events() {
-                crate::sys::Semaphore::unlink(&self.semaphore_name(event))
-                    .map_err(|source| Error::Os { call: "removing a semaphore's name", source })?;
-            }
+    fn semaphore_names(&self) -> impl Iterator<Item = String> {
+        let waits = self.wait_method == WaitMethod::Semaphore;
+        let count = if waits { self.kind.events() } else { 0 };
+        (0..count).map(|event| self.semaphore_name(event))
+    }
+
+    /// Makes them. On an error there are none.
+    #[cfg(not(loom))]
+    pub(super) fn create_semaphores(
+        &self,
+        mode: u32,
+        group: Option<u32>,
+    ) -> Result<Vec<Semaphore>, Error> {
+        let create = |name: String| Semaphore::create_new(&name, mode, group);
+        self.semaphore_names().map(create).collect::<Result<_, _>>().map_err(|source| {
+            // The first error is the one to report; the names are random and ours.
+            let _ = self.unlink_semaphores();
+            Error::Os { call: "creating a semaphore", source }
+        })
+    }
+
+    /// Opens them.
+    #[cfg(not(loom))]
+    pub(super) fn open_semaphores(&self) -> Result<Vec<Semaphore>, Error> {
+        self.semaphore_names()
+            .map(|name| Semaphore::open(&name))
+            .collect::<Result<_, _>>()
+            .map_err(|source| Error::Os { call: "opening a semaphore", source })
+    }
+
+    /// Removes their names.
+    #[cfg(not(loom))]
+    pub(super) fn unlink_semaphores(&self) -> Result<(), Error> {
+        for name in self.semaphore_names() {
+            Semaphore::unlink(&name)
+                .map_err(|source| Error::Os { call: "removing a semaphore's name", source })?;
         }
         Ok(())
     }
@@ -126,7 +161,7 @@ impl Format {
             ));
         }
         // FORMAT: pairs with `publish`.
-        let magic = span.word(header::MAGIC).load(format::ACQUIRE);
+        let magic = span.word(header::MAGIC).load_fenced(format::ACQUIRE);
         if magic != layout::MAGIC {
             return Err(mismatch(Field::Magic, Found::Bits(magic), Found::Bits(layout::MAGIC)));
         }
@@ -233,6 +268,15 @@ impl Format {
             if found != expected {
                 return Err(mismatch(field, Found::Number(found), Found::Number(expected)));
             }
+        }
+        let welcome = match expect.wait_method {
+            Some(method) => self.wait_method == method,
+            None => self.wait_method != WaitMethod::Semaphore,
+        };
+        if !welcome {
+            let expected = expect.wait_method.map_or("anything but semaphores", WaitMethod::name);
+            let (found, expected) = (self.wait_method.name(), Found::Text(expected));
+            return Err(mismatch(Field::WaitMethod, Found::Text(found), expected));
         }
         if self.type_tag != expect.type_tag {
             return Err(mismatch(

@@ -1,7 +1,6 @@
 //! Which mappings the `SIGBUS` guard watches over.
 
 use std::io;
-use std::sync::Mutex;
 
 use crate::atomic::{Word, relaxed, seat};
 use crate::sys;
@@ -9,16 +8,14 @@ use crate::sys;
 /// Most mappings that can be guarded at once in a process.
 const MOST: usize = 1024;
 
-/// A guarded range; base zero when unused. Written under [`WRITERS`], read by the signal
-/// handler without.
+/// A guarded range. Free: length zero. Being taken or given back: base zero. No lock, so
+/// that neither the signal handler nor a forked child can find one held.
 struct Slot {
     base: Word,
     len: Word,
 }
 
 static SLOTS: [Slot; MOST] = [const { Slot { base: Word::new(0), len: Word::new(0) } }; MOST];
-
-static WRITERS: Mutex<()> = Mutex::new(());
 
 /// A mapping that is guarded while this lives: to be dropped before the mapping is.
 pub(super) struct Guarded {
@@ -29,10 +26,11 @@ impl Guarded {
     /// Guards `len` bytes from `base`; installs the handler the first time.
     pub(super) fn new(base: usize, len: usize) -> io::Result<Self> {
         sys::guard_sigbus(find)?;
-        let _writing = WRITERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let free = SLOTS.iter().find(|slot| slot.base.unwatched_load(relaxed::SOLE_WRITER) == 0);
-        let slot = free.ok_or_else(|| io::Error::other("more than 1024 guarded mappings"))?;
-        slot.len.unwatched_store(len as u64, relaxed::SOLE_WRITER);
+        let free = |slot: &&Slot| {
+            slot.len.compare_exchange(0, len as u64, seat::ACQUIRE, relaxed::HINT).is_ok()
+        };
+        let slot = SLOTS.iter().find(free);
+        let slot = slot.ok_or_else(|| io::Error::other("more than 1024 guarded mappings"))?;
         // Whoever sees the base sees the length.
         slot.base.unwatched_store(base as u64, seat::RELEASE);
         Ok(Self { slot })
@@ -41,8 +39,9 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        let _writing = WRITERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.slot.base.unwatched_store(0, seat::RELEASE);
+        // The next one who takes the slot sees the base gone.
+        self.slot.len.unwatched_store(0, seat::RELEASE);
     }
 }
 

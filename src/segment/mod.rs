@@ -14,21 +14,22 @@ mod address;
 mod format;
 #[cfg(not(loom))]
 mod guard;
+#[cfg(not(loom))]
+mod mapped;
 
 use core::ptr::NonNull;
 use std::any::Any;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub(crate) use address::Address;
 pub(crate) use format::Waiting;
 pub use format::{Expect, Format};
+#[cfg(not(loom))]
+pub use mapped::unlink;
 
 use crate::atomic::{Span, Word};
 use crate::error::{Error, Field, Found};
-use crate::sys;
-#[cfg(not(loom))]
-use crate::sys::{FileSystem, Mapping, OpenRefusal};
+use crate::sys::Semaphore;
 use format::mismatch;
 
 /// A span of shared memory that is, or will be, a ring.
@@ -41,8 +42,8 @@ pub struct Segment {
     _guard: Option<guard::Guarded>,
     span: Span,
     file: Option<OwnedFd>,
-    /// Permission bits, for what is made beside it.
-    mode: u32,
+    /// One for each event, if the ring waits on such.
+    semaphores: Vec<Semaphore>,
     /// Mapped by another library.
     foreign: bool,
     /// In-process stand-ins for the kernel's seat locks, where there is no file.
@@ -101,7 +102,7 @@ impl Segment {
             _guard: None,
             span,
             file,
-            mode: 0o600,
+            semaphores: Vec::new(),
             foreign: false,
             locks: (0..SEATS_MAX).map(|_| Word::new(0)).collect(),
         }
@@ -151,9 +152,9 @@ impl Segment {
         &self.span
     }
 
-    /// Its permission bits.
-    pub(crate) fn mode(&self) -> u32 {
-        self.mode
+    /// The semaphore of an event, if the ring waits on such.
+    pub(crate) fn semaphore(&self, event: usize) -> Option<&Semaphore> {
+        self.semaphores.get(event)
     }
 
     /// The file behind it, if there is one.
@@ -173,11 +174,12 @@ impl Segment {
     }
 
     /// A new private one, for threads.
-    pub(crate) fn create_heap(format: &Format, initialise: Initialise<'_>) -> Self {
-        let span = Span::heap(usize::try_from(format.len).expect("checked by Format::new"));
+    pub(crate) fn create_heap(format: &Format, initialise: Initialise<'_>) -> Result<Self, Error> {
+        let len = usize::try_from(format.len).map_err(|_| Error::OUT_OF_MEMORY)?;
+        let span = Span::heap(len).ok_or(Error::OUT_OF_MEMORY)?;
         initialise(&span);
         format.publish(&span);
-        Self::with_span(span, None)
+        Ok(Self::with_span(span, None))
     }
 
     /// Makes a ring in memory that somebody else mapped, unless there is one.
@@ -233,7 +235,7 @@ impl Segment {
     /// in as many processes.
     #[cfg_attr(not(feature = "test-hooks"), expect(dead_code))]
     pub(crate) fn mappings(len: usize, count: usize) -> Vec<Self> {
-        let span = Span::heap(len);
+        let span = Span::heap(len).expect("models are small");
         (0..count).map(|_| Self { foreign: true, ..Self::with_span(span.clone(), None) }).collect()
     }
 
@@ -270,254 +272,17 @@ impl Segment {
     pub(crate) fn bring_in(&self, _: Access) -> Result<(), Error> {
         Ok(())
     }
-}
 
-#[cfg(not(loom))]
-impl Segment {
-    /// A new named one: complete when its name appears.
-    pub(crate) fn create_named(
-        address: &Address,
-        format: &Format,
-        access: Access,
-        initialise: Initialise<'_>,
-    ) -> Result<Self, Error> {
-        let publishing = |source: io::Error| match source.kind() {
-            io::ErrorKind::AlreadyExists => {
-                Error::AlreadyExists { address: address.text().to_owned() }
-            }
-            _ => Error::Os { call: "giving the segment its name", source },
-        };
-        // Asked first so that a taken name costs nothing; decided by `link` alone.
-        if std::fs::symlink_metadata(address.path()).is_ok() {
-            return Err(publishing(io::ErrorKind::AlreadyExists.into()));
-        }
-        match sys::anonymous_file(address.directory()) {
-            Ok(Some(file)) => {
-                refuse_remote(&file)?;
-                let segment = Self::fill(file, format, access, initialise)?;
-                let file = segment.file.as_ref().expect("just filled");
-                sys::link(file, address.path()).map_err(publishing)?;
-                Ok(segment)
-            }
-            Ok(None) => Self::create_renamed(address, format, access, initialise, publishing),
-            Err(source) => Err(Error::Os { call: "creating the segment", source }),
-        }
-    }
-
-    /// Where files can't be nameless: under a temporary name first, which a kill leaves.
-    fn create_renamed(
-        address: &Address,
-        format: &Format,
-        access: Access,
-        initialise: Initialise<'_>,
-        publishing: impl Fn(io::Error) -> Error,
-    ) -> Result<Self, Error> {
-        let temporary = address.directory().join(format!(".annulus-{:016x}", sys::creation_id()));
-        let file = sys::named_file(&temporary)
-            .map_err(|source| Error::Os { call: "creating the segment", source })?;
-        let outcome = refuse_remote(&file)
-            .and_then(|()| Self::fill(file, format, access, initialise))
-            .and_then(|segment| {
-                sys::rename_new(&temporary, address.path()).map_err(publishing)?;
-                Ok(segment)
-            });
-        if outcome.is_err() {
-            // The first error is the one to report; the name is random and ours.
-            let _ = sys::remove(&temporary);
-        }
-        outcome
-    }
-
-    /// A new memfd, sealed at its size.
-    pub(crate) fn create_memfd(
-        name: &str,
-        format: &Format,
-        access: Access,
-        initialise: Initialise<'_>,
-    ) -> Result<Self, Error> {
-        let file =
-            sys::memfd(name).map_err(|source| Error::Os { call: "creating the memfd", source })?;
-        let segment = Self::fill(file, format, access, initialise)?;
-        sys::seal(segment.file.as_ref().expect("just filled"))
-            .map_err(|source| Error::Os { call: "sealing the memfd", source })?;
-        Ok(segment)
-    }
-
-    /// Gives a new file its mode, memory and contents.
-    fn fill(
-        file: OwnedFd,
-        format: &Format,
-        access: Access,
-        initialise: Initialise<'_>,
-    ) -> Result<Self, Error> {
-        if let Some(group) = access.group {
-            sys::set_group(&file, group)
-                .map_err(|source| Error::Os { call: "setting the segment's group", source })?;
-        }
-        sys::chmod(&file, access.mode)
-            .map_err(|source| Error::Os { call: "setting the segment's mode", source })?;
-        sys::allocate(&file, format.len)
-            .map_err(|source| Error::Os { call: "reserving the segment's memory", source })?;
-        let mapping = map(&file, format.len, true)?;
-        bring_in(&mapping, access)?;
-        let guard = guard(&mapping, access)?;
-        let span = Span::mapped(mapping);
-        initialise(&span);
-        format.publish(&span);
-        Ok(Self { _guard: guard, mode: access.mode, ..Self::with_span(span, Some(file)) })
-    }
-
-    /// Opens what stands under a name. `write`: as a participant, not an observer.
-    pub(crate) fn open_named(
-        address: &Address,
-        access: Access,
-        write: bool,
-    ) -> Result<(Self, Format), Error> {
-        let not_a_file =
-            |found| mismatch(Field::FileType, Found::Text(found), Found::Text("a regular file"));
-        let file = sys::open_existing(address.path(), write).map_err(|refusal| match refusal {
-            OpenRefusal::NotFound => Error::NotFound { address: address.text().to_owned() },
-            OpenRefusal::Link => not_a_file("a symbolic link"),
-            OpenRefusal::NotAFile => not_a_file("a directory, socket or device"),
-            OpenRefusal::Os(source) => Error::Os { call: "opening the segment", source },
-        })?;
-        Self::open_file(file, access, write)
-    }
-
-    /// Opens a passed memfd, which must be sealed at its size.
-    pub(crate) fn open_fd(file: OwnedFd, access: Access) -> Result<(Self, Format), Error> {
-        let expected = Found::Bits(sys::SEALS as u64);
-        let seals = sys::seals(&file)
-            .map_err(|_| mismatch(Field::Seals, Found::Text("none: no memfd"), expected))?;
-        if seals & sys::SEALS != sys::SEALS {
-            return Err(mismatch(Field::Seals, Found::Bits(seals as u64), expected));
-        }
-        Self::open_file(file, access, true)
-    }
-
-    /// Looks at the segment behind any descriptor.
-    pub(crate) fn observe_fd(file: OwnedFd, access: Access) -> Result<(Self, Format), Error> {
-        Self::open_file(file, access, false)
-    }
-
-    /// Brings in the pages of a segment that was opened and found to be the right one:
-    /// of one that is refused, not even the time of its last change is touched.
-    pub(crate) fn bring_in(&self, access: Access) -> Result<(), Error> {
-        self.span.mapping().map_or(Ok(()), |mapping| bring_in(mapping, access))
-    }
-
-    fn open_file(file: OwnedFd, access: Access, write: bool) -> Result<(Self, Format), Error> {
-        let facts = sys::facts(&file)
-            .map_err(|source| Error::Os { call: "examining the segment", source })?;
-        if !facts.regular {
-            return Err(mismatch(
-                Field::FileType,
-                Found::Text("not a regular file"),
-                Found::Text("a regular file"),
-            ));
-        }
-        let owner = access.owner.unwrap_or_else(sys::effective_user);
-        if facts.owner != owner {
-            let (found, owner) = (u64::from(facts.owner), u64::from(owner));
-            return Err(mismatch(Field::Owner, Found::Number(found), Found::Number(owner)));
-        }
-        if facts.mode & !access.mode != 0 {
-            return Err(mismatch(Field::Mode, Found::Octal(facts.mode), Found::Octal(access.mode)));
-        }
-        refuse_remote(&file)?;
-        let len = facts.len;
-        if len < crate::layout::LINE as u64 {
-            return Err(mismatch(
-                Field::Length,
-                Found::Number(len),
-                Found::Text("a whole segment"),
-            ));
-        }
-        if len > crate::layout::SEGMENT_MAX {
-            return Err(mismatch(
-                Field::Length,
-                Found::Number(len),
-                Found::AtMost(crate::layout::SEGMENT_MAX),
-            ));
-        }
-        let mapping = map(&file, len, write)?;
-        let guard = guard(&mapping, access)?;
-        let span = Span::mapped(mapping);
-        let format = Format::parse(&span, len)?;
-        Ok((Self { _guard: guard, mode: facts.mode, ..Self::with_span(span, Some(file)) }, format))
+    pub(crate) fn open_semaphores(&mut self, _: &Format) -> Result<(), Error> {
+        Err(SHARED_UNDER_LOOM)
     }
 }
 
-/// Maps a file.
-#[cfg(not(loom))]
-fn map(file: &OwnedFd, len: u64, write: bool) -> Result<Mapping, Error> {
-    let len = usize::try_from(len)
-        .map_err(|_| Error::Unsupported("a segment larger than the address space"))?;
-    Mapping::new(file, len, write)
-        .map_err(|source| Error::Os { call: "mapping the segment", source })
-}
-
-/// Brings the pages of a mapping in, as the options ask.
-#[cfg(not(loom))]
-fn bring_in(mapping: &Mapping, access: Access) -> Result<(), Error> {
-    if access.huge_pages {
-        mapping.ask_for_huge_pages();
-    }
-    if access.prefault {
-        mapping
-            .populate()
-            .map_err(|source| Error::Os { call: "bringing the segment's pages in", source })?;
-    }
-    if access.lock_memory {
-        mapping
-            .lock()
-            .map_err(|source| Error::Os { call: "locking the segment in memory", source })?;
-    }
-    Ok(())
-}
-
-/// Guards a mapping, if the options ask for it.
-#[cfg(not(loom))]
-fn guard(mapping: &Mapping, access: Access) -> Result<Option<guard::Guarded>, Error> {
-    let range = || guard::Guarded::new(mapping.base().addr().get(), mapping.len());
-    access
-        .sigbus_guard
-        .then(range)
-        .transpose()
-        .map_err(|source| Error::Os { call: "guarding the segment against SIGBUS", source })
-}
-
-#[cfg(not(loom))]
-fn refuse_remote(file: &OwnedFd) -> Result<(), Error> {
-    match sys::file_system(file)
-        .map_err(|source| Error::Os { call: "examining the file system", source })?
-    {
-        FileSystem::Local => Ok(()),
-        FileSystem::Remote(name) => {
-            Err(mismatch(Field::FileSystem, Found::Text(name), Found::Text("a local file system")))
-        }
-    }
-}
-
-/// Removes the name of a segment (`shm:NAME` or `file:PATH`), whatever state it is in.
-/// Whoever has it open keeps it; its memory goes with the last of them. The semaphores
-/// of a ring that waits on such go too.
+/// Removes the name of a segment: models have none.
 ///
 /// # Errors
-/// [`Error::Address`], [`Error::NotFound`], or [`Error::Os`] if the directory does not
-/// let this process remove it.
-pub fn unlink(address: &str) -> Result<(), Error> {
-    let address = Address::parse(address)?;
-    // Read before the name goes: a ring that waits on semaphores has two beside it.
-    #[cfg(not(loom))]
-    let format = Segment::open_named(&address, Access::OBSERVER, false).map(|(_, format)| format);
-    sys::remove(address.path()).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => Error::NotFound { address: address.text().to_owned() },
-        _ => Error::Os { call: "removing the segment's name", source },
-    })?;
-    #[cfg(not(loom))]
-    if let Ok(format) = format {
-        format.unlink_semaphores()?;
-    }
-    Ok(())
+/// Always.
+#[cfg(loom)]
+pub fn unlink(_: &str) -> Result<(), Error> {
+    Err(SHARED_UNDER_LOOM)
 }

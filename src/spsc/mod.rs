@@ -11,7 +11,8 @@
 //! message, where an index-based ring moves two. The stamp is that of Vyukov's bounded
 //! queue (2010), used by one sender and one receiver who need no compare-and-exchange.
 //!
-//! Promises: FIFO; `try_*` are wait-free, allocate nothing and make no system call; a
+//! Promises: FIFO; `try_*` are wait-free, allocate nothing and make no system call
+//! unless the peer sleeps; a
 //! message is committed by one store of its stamp and received by one store of the head.
 //! Does not promise: see docs/guarantees.md.
 //!
@@ -161,18 +162,18 @@ impl<M: Payload + ?Sized, A: Trust> Ring<M, A> {
     }
 
     /// The event that a sender notifies and a receiver waits on.
-    fn not_empty(&self) -> Result<Event, Error> {
+    fn not_empty(&self) -> Event {
         Event::new(&self.segment, &self.format, layout::spsc::NOT_EMPTY, NOT_EMPTY)
     }
 
     /// The event that a receiver notifies and a sender waits on.
-    fn not_full(&self) -> Result<Event, Error> {
+    fn not_full(&self) -> Event {
         Event::new(&self.segment, &self.format, layout::spsc::NOT_FULL, NOT_FULL)
     }
 
     /// An event for models.
     #[cfg(feature = "test-hooks")]
-    pub(crate) fn test_event(&self) -> Result<Event, Error> {
+    pub(crate) fn test_event(&self) -> Event {
         self.not_empty()
     }
 
@@ -193,6 +194,7 @@ impl<M: Payload + ?Sized, A: Trust> sealed::Sealed for Ring<M, A> {
             message_size: M::SIZE.map(|size| size as u64),
             message_align: M::ALIGN as u64,
             capacity: None,
+            wait_method: None,
             type_tag: fnv1a(FNV_OFFSET, std::any::type_name::<M>().as_bytes()),
         }
     }

@@ -88,8 +88,8 @@ impl From<NoMessage> for RecvError {
 impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     pub(super) fn attach(ring: &Ring<M, A>) -> Result<Self, Error> {
         let segment = &ring.segment;
-        let (not_full, waiter) = (ring.not_full()?, ring.waiter(ring.not_empty()?));
-        let seat = Seat::take(segment, layout::spsc::RECEIVER, "receiver")?;
+        let (not_full, waiter) = (ring.not_full(), ring.waiter(ring.not_empty()));
+        let mut seat = Seat::take(segment, layout::spsc::RECEIVER, "receiver")?;
         let slots = Slots::new(Arc::clone(segment), &ring.format, M::shape(&ring.format));
         // SEAT: the predecessor's last words come before his leaving, or his end.
         let head_word = ControlWord::new(segment, layout::spsc::HEAD);
@@ -104,6 +104,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         }
         let in_doubt_until = claim.max(head);
         let gate = Gate::new(POSITION_LIMIT)?;
+        seat.settle();
         let receiver = Self {
             slots,
             gate,
@@ -154,8 +155,12 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     /// [`WaitError::Timeout`], [`WaitError::Cancelled`], [`WaitError::Fault`].
     pub fn wait_for_peer(&mut self, timeout: Option<Duration>) -> Result<(), WaitError> {
         self.gate_check()?;
-        let segment = Arc::clone(self.slots.segment());
-        wait_for_peer(&segment, layout::spsc::SENDER, &self.waiter, timeout)
+        let segment = self.slots.segment();
+        let outcome = wait_for_peer(segment, layout::spsc::SENDER, &self.waiter, timeout);
+        if let Err(WaitError::Fault(Fault::Corrupt(corrupt))) = outcome {
+            self.gate.poison(corrupt.word, corrupt.value);
+        }
+        outcome
     }
 
     /// A handle by which any thread can end this receiver's waiting.
@@ -167,7 +172,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     /// rescued. Stays 0 unless a notifier is killed, or stopped for long, at the wrong
     /// moment.
     pub fn rescues(&self) -> u64 {
-        self.waiter.event().rescues()
+        self.waiter.rescues()
     }
 
     /// Exposes the next message in place, without waiting. It is received when the guard
@@ -385,7 +390,8 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Receiver<M, A> {
 
 /// Fixed-size messages.
 impl<T: Message, A: Trust> Receiver<T, A> {
-    /// Receives without waiting: wait-free, no system call, no allocation.
+    /// Receives without waiting: wait-free, no allocation, and no
+    /// system call unless the peer sleeps.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`]; [`TryRecvError::Closed`] and [`TryRecvError::Died`] if it

@@ -14,7 +14,7 @@ use crate::payload::{Copying, Payload, Trust};
 
 /// A slot that is being written. Dropping it aborts: nothing is sent.
 ///
-/// In a forked child it is the parent's: nothing is written there and nothing sent.
+/// In a forked child it is the parent's: nothing is copied there and nothing sent.
 ///
 /// ```
 /// let (mut sender, mut receiver) = annulus::spsc::channel::<[u8; 1024]>(4)?;
@@ -64,7 +64,7 @@ impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
         }
         let count = bytes.len().min(self.capacity() - self.written);
         let area = self.sender.slots.message(self.sender.tail);
-        copy::store(area, Self::PREFIX + self.written, &bytes[..count]);
+        copy::store_within(area, Self::PREFIX + self.written, &bytes[..count]);
         self.written += count;
         count
     }

@@ -79,8 +79,8 @@ impl NoRoom {
 impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     pub(super) fn attach(ring: &Ring<M, A>) -> Result<Self, Error> {
         let segment = &ring.segment;
-        let (not_empty, waiter) = (ring.not_empty()?, ring.waiter(ring.not_full()?));
-        let seat = Seat::take(segment, layout::spsc::SENDER, "sender")?;
+        let (not_empty, waiter) = (ring.not_empty(), ring.waiter(ring.not_full()));
+        let mut seat = Seat::take(segment, layout::spsc::SENDER, "sender")?;
         let slots = Slots::new(Arc::clone(segment), &ring.format, M::shape(&ring.format));
         // RETIRE: the reads of all slots below are over. Pairs with `Receiver::retire`.
         let head_word = ControlWord::new(segment, layout::spsc::HEAD);
@@ -102,6 +102,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
             tail += 1;
         }
         let gate = Gate::new(head + slots.capacity())?;
+        seat.settle();
         let sender = Self {
             slots,
             gate,
@@ -145,8 +146,12 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     /// [`WaitError::Timeout`], [`WaitError::Cancelled`], [`WaitError::Fault`].
     pub fn wait_for_peer(&mut self, timeout: Option<Duration>) -> Result<(), WaitError> {
         self.gate.check(self.tail)?;
-        let segment = Arc::clone(self.slots.segment());
-        wait_for_peer(&segment, layout::spsc::RECEIVER, &self.waiter, timeout)
+        let segment = self.slots.segment();
+        let outcome = wait_for_peer(segment, layout::spsc::RECEIVER, &self.waiter, timeout);
+        if let Err(WaitError::Fault(Fault::Corrupt(corrupt))) = outcome {
+            self.gate.poison(corrupt.word, corrupt.value);
+        }
+        outcome
     }
 
     /// A handle by which any thread can end this sender's waiting.
@@ -157,7 +162,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     /// How many waits for room, in all processes so far, only the end of a slice rescued.
     /// Stays 0 unless a notifier is killed, or stopped for long, at the wrong moment.
     pub fn rescues(&self) -> u64 {
-        self.waiter.event().rescues()
+        self.waiter.rescues()
     }
 
     /// Reserves the next slot, to be written in place and committed; without waiting.
@@ -319,7 +324,8 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Sender<M, A> {
 
 /// Fixed-size messages.
 impl<T: Message, A: Trust> Sender<T, A> {
-    /// Sends without waiting: wait-free, no system call, no allocation.
+    /// Sends without waiting: wait-free, no allocation, and no
+    /// system call unless the peer sleeps.
     ///
     /// While there is room a message is accepted whether or not a receiver is there: it
     /// waits for one.

@@ -1,14 +1,15 @@
 //! Files behind segments: made without a name, given one when complete, opened with care.
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::fcntl::{AtFlags, FcntlArg, OFlag, RenameFlags, SealFlag};
+use nix::fcntl::{AtFlags, FcntlArg, OFlag, SealFlag};
 use nix::sys::memfd::MFdFlags;
 use nix::sys::stat::{Mode, SFlag};
-use nix::sys::statfs;
 
 /// What `fstat` says that decides anything.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Facts {
     /// Permission bits.
     pub(crate) mode: u32,
     pub(crate) len: u64,
+    /// Bytes of memory or disk that it has.
+    pub(crate) allocated: u64,
 }
 
 /// File systems, by what rings can rely on there.
@@ -65,7 +68,7 @@ pub(crate) fn named_file(path: &Path) -> io::Result<OwnedFd> {
 
 /// Gives a nameless file its name; fails if the name is taken.
 pub(crate) fn link(file: &OwnedFd, path: &Path) -> io::Result<()> {
-    let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let from = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
     Ok(nix::unistd::linkat(
         nix::fcntl::AT_FDCWD,
         from.as_str(),
@@ -77,8 +80,21 @@ pub(crate) fn link(file: &OwnedFd, path: &Path) -> io::Result<()> {
 
 /// Renames; fails if the new name is taken.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    let cwd = nix::fcntl::AT_FDCWD;
-    Ok(nix::fcntl::renameat2(cwd, from, cwd, to, RenameFlags::RENAME_NOREPLACE)?)
+    let from = CString::new(from.as_os_str().as_bytes())?;
+    let to = CString::new(to.as_os_str().as_bytes())?;
+    // By number, since not every C library has a name for it.
+    // SAFETY: I5: two C strings.
+    let outcome = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            libc::RENAME_NOREPLACE,
+        )
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// An anonymous file that is passed as a descriptor and can be sealed.
@@ -121,14 +137,20 @@ pub(crate) fn set_group(file: &OwnedFd, group: u32) -> io::Result<()> {
 
 /// Makes the file that long and reserves its memory: `ENOSPC` now, not `SIGBUS` later.
 pub(crate) fn allocate(file: &OwnedFd, len: u64) -> io::Result<()> {
-    let len =
-        libc::off_t::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    loop {
-        match nix::fcntl::posix_fallocate(file, 0, len) {
-            Err(nix::Error::EINTR) => {}
-            outcome => return Ok(outcome?),
+    /// Some file systems undo a call that a signal interrupts: short ones get done even
+    /// under a fast timer.
+    const CHUNK: u64 = 1 << 20;
+    let too_large = |_| io::Error::from(io::ErrorKind::FileTooLarge);
+    for at in (0..len).step_by(CHUNK as usize) {
+        let count = libc::off_t::try_from(CHUNK.min(len - at)).map_err(too_large)?;
+        let at = libc::off_t::try_from(at).map_err(too_large)?;
+        while let Err(error) = nix::fcntl::posix_fallocate(file, at, count) {
+            if error != nix::Error::EINTR {
+                return Err(error.into());
+            }
         }
     }
+    Ok(())
 }
 
 /// What the file is.
@@ -139,25 +161,41 @@ pub(crate) fn facts(file: impl AsFd) -> io::Result<Facts> {
         owner: stat.st_uid,
         mode: stat.st_mode & 0o7777,
         len: u64::try_from(stat.st_size).unwrap_or(0),
+        allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
     })
 }
 
 /// What the file is on.
 pub(crate) fn file_system(file: impl AsFd) -> io::Result<FileSystem> {
-    const REMOTE: &[(statfs::FsType, &str)] = &[
-        (statfs::NFS_SUPER_MAGIC, "NFS"),
-        (statfs::FUSE_SUPER_MAGIC, "FUSE"),
-        (statfs::FsType(0x0102_1997), "9p"),
-        (statfs::SMB_SUPER_MAGIC, "SMB"),
-        (statfs::FsType(0xff53_4d42_u32 as libc::__fsword_t), "CIFS"),
-        (statfs::FsType(0xfe53_4d42_u32 as libc::__fsword_t), "SMB2"),
-        (statfs::CODA_SUPER_MAGIC, "Coda"),
-        (statfs::AFS_SUPER_MAGIC, "AFS"),
-        (statfs::FsType(0x00c3_6400), "Ceph"),
+    const REMOTE: &[(u32, &str)] = &[
+        (0x6969, "NFS"),
+        (0x6573_5546, "FUSE"),
+        (0x0102_1997, "9p"),
+        (0x517b, "SMB"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB2"),
+        (0x7375_7245, "Coda"),
+        (0x5346_414f, "AFS"),
+        (0x00c3_6400, "Ceph"),
+        (0x0bd0_0bd0, "Lustre"),
+        (0x0116_1970, "GFS2"),
+        (0x7461_636f, "OCFS2"),
+        (0x4750_4653, "GPFS"),
+        (0x786f_4256, "vboxsf"),
     ];
-    let found = statfs::fstatfs(file)?.filesystem_type();
+    let found = nix::sys::statfs::fstatfs(file)?.filesystem_type().0 as u32;
     let remote = REMOTE.iter().find(|(magic, _)| *magic == found);
     Ok(remote.map_or(FileSystem::Local, |(_, name)| FileSystem::Remote(name)))
+}
+
+/// Reads from the file's start, without mapping it: says how many bytes there are.
+pub(crate) fn read_start(file: &OwnedFd, out: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match nix::sys::uio::pread(file, out, 0) {
+            Err(nix::Error::EINTR) => {}
+            outcome => return Ok(outcome?),
+        }
+    }
 }
 
 /// Removes a name.

@@ -4,6 +4,9 @@
 //! could die and its seats would still look taken. In the child, before anything else
 //! runs, each such descriptor is replaced by one of `/dev/null`. It stays open, so that
 //! the child's handles, which close it, close nothing that was opened meanwhile.
+//!
+//! Limit: a `fork` in the very moment in which another thread takes the process's first
+//! seat of all may leave the child unable to take seats of its own.
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
@@ -66,6 +69,10 @@ fn with(change: impl FnOnce(&mut Vec<RawFd>)) {
 fn prepare() -> io::Result<()> {
     static PREPARED: OnceLock<OwnedFd> = OnceLock::new();
     static PREPARING: Mutex<()> = Mutex::new(());
+    // Looked at first: a child forked while another thread was here must not wait for it.
+    if PREPARED.get().is_some() {
+        return Ok(());
+    }
     let _alone = PREPARING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if PREPARED.get().is_some() {
         return Ok(());

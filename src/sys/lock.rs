@@ -19,7 +19,10 @@ const FIRST: i64 = 1 << 62;
 /// A held lock; released on drop, or when the process ends.
 #[derive(Debug)]
 pub(crate) struct SeatLock {
-    _description: Uninherited,
+    description: Uninherited,
+    seat: usize,
+    /// Who took it: a child that shares the description must not let it go.
+    process: u32,
 }
 
 impl SeatLock {
@@ -28,13 +31,13 @@ impl SeatLock {
     /// `file` is re-opened: a lock through a passed or inherited description would
     /// succeed for all who share it.
     pub(crate) fn take(file: BorrowedFd<'_>, seat: usize) -> io::Result<Option<Self>> {
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let description =
             Uninherited::new(|| Ok(nix::fcntl::open(path.as_str(), flags, Mode::empty())?))?;
         let lock = flock(libc::F_WRLCK, seat);
         match nix::fcntl::fcntl(description.get(), FcntlArg::F_OFD_SETLK(&lock)) {
-            Ok(_) => Ok(Some(Self { _description: description })),
+            Ok(_) => Ok(Some(Self { description, seat, process: std::process::id() })),
             Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -47,6 +50,18 @@ impl SeatLock {
         let mut lock = flock(libc::F_RDLCK, seat);
         nix::fcntl::fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    }
+}
+
+impl Drop for SeatLock {
+    fn drop(&mut self) {
+        // Let go in so many words: closing would not do while a child that is just being
+        // forked or spawned shares the description.
+        if self.process == std::process::id() {
+            let lock = flock(libc::F_UNLCK, self.seat);
+            // If it fails, closing is left.
+            let _ = nix::fcntl::fcntl(self.description.get(), FcntlArg::F_OFD_SETLK(&lock));
+        }
     }
 }
 

@@ -17,8 +17,8 @@ mod sigbus;
 pub(crate) use clock::Until;
 pub(crate) use file::{
     FileSystem, OpenRefusal, SEALS, allocate, anonymous_file, chmod, creation_id, effective_user,
-    facts, file_system, link, memfd, named_file, open_existing, page_size, process_id, remove,
-    rename_new, seal, seals, set_group,
+    facts, file_system, link, memfd, named_file, open_existing, page_size, process_id, read_start,
+    remove, rename_new, seal, seals, set_group,
 };
 pub(crate) use fork::WipedPage;
 pub(crate) use lock::SeatLock;

@@ -6,6 +6,7 @@
 use core::ptr::NonNull;
 use std::ffi::CString;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 
 use super::clock::Until;
 use super::futex::Slept;
@@ -32,15 +33,35 @@ unsafe extern "C" {
 pub(crate) const AVAILABLE: bool = cfg!(target_env = "gnu");
 
 impl Semaphore {
-    /// Opens the semaphore of that name, made with value 0 if there is none.
-    pub(crate) fn open(name: &str, mode: u32) -> io::Result<Self> {
-        let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        // SAFETY: I5: a C string and two numbers.
-        let semaphore = unsafe { libc::sem_open(name.as_ptr(), libc::O_CREAT, mode, 0_u32) };
+    /// Makes a semaphore of value 0 under a name that nobody has, for whoever `mode` and
+    /// `group` let in.
+    pub(crate) fn create_new(name: &str, mode: u32, group: Option<u32>) -> io::Result<Self> {
+        let path = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let flags = libc::O_CREAT | libc::O_EXCL;
+        // SAFETY: I5: a C string and three numbers.
+        let semaphore = unsafe { libc::sem_open(path.as_ptr(), flags, 0o600, 0_u32) };
         if semaphore == libc::SEM_FAILED {
             return Err(io::Error::last_os_error());
         }
-        NonNull::new(semaphore).map(Self).ok_or_else(io::Error::last_os_error)
+        let semaphore = NonNull::new(semaphore)
+            .map(Self)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::Other))?;
+        // POSIX has no call for it; on Linux both C libraries keep the file here.
+        let file = format!("/dev/shm/sem.{}", name.trim_start_matches('/'));
+        std::os::unix::fs::chown(&file, None, group)?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))?;
+        Ok(semaphore)
+    }
+
+    /// Opens the semaphore of that name.
+    pub(crate) fn open(name: &str) -> io::Result<Self> {
+        let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        // SAFETY: I5: a C string and a number.
+        let semaphore = unsafe { libc::sem_open(name.as_ptr(), 0) };
+        if semaphore == libc::SEM_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(semaphore).map(Self).ok_or_else(|| io::Error::from(io::ErrorKind::Other))
     }
 
     /// Adds a token. A semaphore that is full of them needs no more.

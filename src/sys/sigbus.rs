@@ -53,7 +53,11 @@ pub(crate) fn install(find: Find) -> io::Result<()> {
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: I4: the kernel gives a valid structure with SA_SIGINFO.
     let info_ref = unsafe { &*info };
-    // SAFETY: I4: SIGBUS has an address.
+    // Sent by somebody, not raised by a fault: it has no address, and is not ours.
+    if info_ref.si_code <= 0 {
+        return chain(signal, info, context);
+    }
+    // SAFETY: I4: a fault has an address.
     let address = unsafe { info_ref.si_addr() }.addr();
     if let Some((base, len)) = FIND.get().and_then(|find| find(address))
         && cover(base, len)
@@ -90,11 +94,18 @@ fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_
     // SAFETY: I3: written before the handler was set, and never again.
     let earlier = unsafe { &*EARLIER.0.get().cast::<libc::sigaction>() };
     match earlier.sa_sigaction {
+        // SAFETY: I4: the kernel's structure.
+        libc::SIG_IGN if unsafe { (*info).si_code } <= 0 => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // As if there were no guard: the access faults again, for the default action.
-            // (An ignored SIGBUS that the kernel raised is not ignored either.)
+            // As if there were no guard. A fault comes again, for the default action (a
+            // SIGBUS of the kernel's own is not ignored either); a sent one is raised.
             // SAFETY: I5: restores what was there.
             unsafe { libc::sigaction(signal, earlier, core::ptr::null_mut()) };
+            // SAFETY: I4: the kernel's structure.
+            if unsafe { (*info).si_code } <= 0 {
+                // SAFETY: I5: a number.
+                unsafe { libc::raise(signal) };
+            }
         }
         function if earlier.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: I4: installed as a function of this type.
