@@ -49,8 +49,9 @@ fn a_peer_that_stands_still_is_killed_and_named_on_every_transport() {
         let mut pair = start(&[lane], Duration::from_millis(400));
         pair.round_trips(0, 1, 5).unwrap();
         signal(&pair, Signal::SIGSTOP);
-        match pair.round_trips(0, 1, 5) {
-            Err(Error::Peer(reason)) if reason.contains("stood still") => {}
+        // It may run on for a moment.
+        match (0..).find_map(|_| pair.round_trips(0, 1, 5).err()) {
+            Some(Error::Peer(reason)) if reason.contains("stood still") => {}
             other => panic!("{lane:?}: {other:?}"),
         }
     }
@@ -106,5 +107,6 @@ fn the_raw_probes_notice_a_killed_peer_too() {
     let mut pair = start(&[], Duration::from_secs(60));
     pair.lines(Lines::Two, 1, 5).unwrap();
     signal(&pair, Signal::SIGKILL);
-    assert!(matches!(pair.lines(Lines::Two, 1, 5), Err(Error::PeerGone(_))));
+    let ended = (0..).find_map(|_| pair.lines(Lines::Two, 1, 5).err());
+    assert!(matches!(ended, Some(Error::PeerGone(_))), "{ended:?}");
 }
