@@ -53,13 +53,12 @@ pub(crate) fn install(find: Find) -> io::Result<()> {
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: I4: the kernel gives a valid structure with SA_SIGINFO.
     let info_ref = unsafe { &*info };
-    // Sent by somebody, not raised by a fault: it has no address, and is not ours.
-    if info_ref.si_code <= 0 {
-        return chain(signal, info, context);
-    }
-    // SAFETY: I4: a fault has an address.
+    // One that somebody sent has no address, but the sender's ids where it would be.
+    let is_fault = info_ref.si_code > 0;
+    // SAFETY: I4: a fault's SIGBUS has an address.
     let address = unsafe { info_ref.si_addr() }.addr();
-    if let Some((base, len)) = FIND.get().and_then(|find| find(address))
+    if is_fault
+        && let Some((base, len)) = FIND.get().and_then(|find| find(address))
         && cover(base, len)
     {
         return;
@@ -94,16 +93,17 @@ fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_
     // SAFETY: I3: written before the handler was set, and never again.
     let earlier = unsafe { &*EARLIER.0.get().cast::<libc::sigaction>() };
     match earlier.sa_sigaction {
-        // SAFETY: I4: the kernel's structure.
+        // SAFETY: I4: the kernel gives a valid structure with SA_SIGINFO.
         libc::SIG_IGN if unsafe { (*info).si_code } <= 0 => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // As if there were no guard. A fault comes again, for the default action (a
-            // SIGBUS of the kernel's own is not ignored either); a sent one is raised.
+            // As if there were no guard: the access faults again, for the default action.
+            // (An ignored SIGBUS that the kernel raised is not ignored either.)
             // SAFETY: I5: restores what was there.
             unsafe { libc::sigaction(signal, earlier, core::ptr::null_mut()) };
-            // SAFETY: I4: the kernel's structure.
+            // One that somebody sent does not come again by itself.
+            // SAFETY: I4: as above.
             if unsafe { (*info).si_code } <= 0 {
-                // SAFETY: I5: a number.
+                // SAFETY: I5: takes no memory.
                 unsafe { libc::raise(signal) };
             }
         }

@@ -111,6 +111,15 @@ impl Ground {
     }
 }
 
+impl Drop for Ground {
+    /// With the semaphores that it may have; a test may have done so already.
+    fn drop(&mut self) {
+        if self.kind != Kind::Memfd {
+            let _ = annulus::unlink(&self.address);
+        }
+    }
+}
+
 /// In a child: opens the ring that argument 0 leads to.
 pub fn open<M: Payload + ?Sized>(role: &mut Role, options: &Options<Ring<M>>) -> Ring<M> {
     if role.argument(0) == PASSED {

@@ -90,6 +90,11 @@ impl Pair {
         self.cores
     }
 
+    /// The peer's process id.
+    pub fn peer_id(&self) -> u32 {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
     /// How often other programs have taken either core from us, up to this process's
     /// present and the peer's last step.
     pub fn interruptions(&self) -> u64 {

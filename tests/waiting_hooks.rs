@@ -1,0 +1,90 @@
+//! Notifiers killed between a change and its wake-up: only the end of a slice rescues the
+//! sleeper, and that is counted.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use annulus::hooks::{kill_before, trace};
+use annulus::spsc::Ring;
+
+const SLICE: Duration = Duration::from_millis(60);
+
+fn ring() -> Ring<u64> {
+    let options = Ring::options().capacity(1).slice(SLICE);
+    options.spin(Duration::ZERO).yielding(Duration::ZERO).create_memfd("rescues").unwrap()
+}
+
+/// Long enough for a thread that was told to go to be asleep.
+const SETTLED: Duration = Duration::from_millis(15);
+
+/// Keeps the kills, which unwind, from being printed as panics.
+fn quiet() {
+    std::panic::set_hook(Box::new(|info| {
+        if let Some(text) = info.payload_as_str() {
+            eprintln!("{text} at {:?}", info.location());
+        }
+    }));
+}
+
+/// The number of the access by which a verb looks whether somebody sleeps, from 1 on.
+fn look_at_the_flag(verb: impl FnOnce()) -> u64 {
+    let ((), accesses) = trace(verb);
+    let change = accesses
+        .iter()
+        .rposition(|access| ["publish::RELEASE", "retire::RELEASE"].contains(&access.edge));
+    change.unwrap() as u64 + 2
+}
+
+#[test]
+fn a_wait_is_rescued_by_a_slice_only_when_its_notifier_was_killed() {
+    quiet();
+    let ring = ring();
+    let (mut sender, mut receiver) = (ring.sender().unwrap(), ring.receiver().unwrap());
+    // The first send knows that there is room; the others look.
+    sender.try_send(0).unwrap();
+    assert_eq!(receiver.try_recv(), Ok(0));
+    let send_look = look_at_the_flag(|| sender.try_send(0).unwrap());
+    let recv_look = look_at_the_flag(|| assert_eq!(receiver.try_recv(), Ok(0)));
+
+    // A sender that is killed after its message is committed, before it wakes anybody.
+    let receiving = thread::spawn(move || {
+        let start = Instant::now();
+        (receiver.recv(), start.elapsed(), receiver)
+    });
+    thread::sleep(SETTLED);
+    assert!(kill_before(send_look, move || sender.try_send(1)).is_none());
+    let waited;
+    let got;
+    (got, waited, receiver) = receiving.join().unwrap();
+    assert_eq!((got, receiver.rescues()), (Ok(1), 1));
+    assert!(waited >= SLICE / 2, "{waited:?} is no slice");
+
+    // A receiver, after its message is retired. It is a new one: the sender died.
+    let mut sender = ring.sender().unwrap();
+    sender.try_send(2).unwrap();
+    let sending = thread::spawn(move || (sender.send(3), sender));
+    thread::sleep(SETTLED);
+    assert!(kill_before(recv_look, move || receiver.try_recv()).is_none());
+    let (sent, mut sender) = sending.join().unwrap();
+    assert_eq!((sent, sender.rescues()), (Ok(()), 1));
+
+    // What they left is an event that works.
+    let mut receiver = ring.receiver().unwrap();
+    let receiving = thread::spawn(move || {
+        let got: Vec<_> = (0..500).map(|_| receiver.recv().unwrap()).collect();
+        (got, receiver.rescues())
+    });
+    for message in 4..503 {
+        sender.send(message).unwrap();
+    }
+    assert_eq!(receiving.join().unwrap(), ((3..503).collect(), 1));
+    assert_eq!(sender.rescues(), 1);
+}
+
+#[test]
+fn a_wait_is_not_counted_as_rescued_when_nobody_changed_anything() {
+    let ring = ring();
+    let (sender, mut receiver) = (ring.sender().unwrap(), ring.receiver().unwrap());
+    assert!(receiver.recv_timeout(3 * SLICE).is_err());
+    assert_eq!((sender.rescues(), receiver.rescues()), (0, 0));
+}
