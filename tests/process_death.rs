@@ -26,6 +26,7 @@ fn message(position: u64) -> Message {
 }
 
 /// Sends so many, begins one more in the way it is told, and stays.
+#[allow(clippy::drop_non_drop, reason = "it is kept until then")]
 fn sends_and_stays(role: &mut Role) {
     let mut sender = ground::open(role, &options()).sender().unwrap();
     for _ in 0..role.parse(1) {

@@ -88,3 +88,70 @@ fn a_wait_is_not_counted_as_rescued_when_nobody_changed_anything() {
     assert!(receiver.recv_timeout(3 * SLICE).is_err());
     assert_eq!((sender.rescues(), receiver.rescues()), (0, 0));
 }
+
+/// Messages cross in both states of the event: nobody asleep, and somebody.
+fn assert_works(ring: &Ring<u64>) {
+    let (mut sender, mut receiver) = (ring.sender().unwrap(), ring.receiver().unwrap());
+    while receiver.try_recv().is_ok() {}
+    let first = sender.position();
+    let receiving =
+        thread::spawn(move || (first..first + 8).all(|message| receiver.recv() == Ok(message)));
+    for message in first..first + 8 {
+        if message % 4 == 0 {
+            thread::sleep(Duration::from_millis(2));
+        }
+        sender.send(message).unwrap();
+    }
+    assert!(receiving.join().unwrap());
+}
+
+#[test]
+fn a_notifier_killed_at_any_step_leaves_a_sleeper_that_gets_what_was_committed() {
+    quiet();
+    for k in 1.. {
+        let ring = ring();
+        let (mut sender, mut receiver) = (ring.sender().unwrap(), ring.receiver().unwrap());
+        let receiving = thread::spawn(move || receiver.recv());
+        thread::sleep(SETTLED);
+        let lived = kill_before(k, move || sender.send(1).unwrap()).is_some();
+        // Copy, stamp, flag, flag again, bump, wake, clear.
+        let committed = k > 2;
+        let got = receiving.join().unwrap();
+        assert_eq!(got, if committed { Ok(1) } else { Err(annulus::RecvError::Died) }, "at {k}");
+        assert_works(&ring);
+        if lived {
+            assert!(k > 7, "{k} steps are not all");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_sleeper_killed_at_any_step_leaves_an_event_that_works() {
+    quiet();
+    let millisecond = Duration::from_millis(1);
+    let wait = |ring: &Ring<u64>, sends: bool, k: u64| {
+        if sends {
+            let mut sender = ring.sender().unwrap();
+            while sender.try_send(0).is_ok() {}
+            kill_before(k, move || sender.send_timeout(1, millisecond).is_ok()).is_some()
+        } else {
+            let mut receiver = ring.receiver().unwrap();
+            while receiver.try_recv().is_ok() {}
+            kill_before(k, move || receiver.recv_timeout(millisecond).is_ok()).is_some()
+        }
+    };
+    for sends in [false, true] {
+        // How often it polls before it sleeps is the scheduler's to say.
+        for k in (1..).take(400) {
+            let ring = ring();
+            if wait(&ring, sends, k) {
+                assert!(k > 10, "{k} steps are not all");
+                break;
+            }
+            if k % 4 == 0 || k > 40 {
+                assert_works(&ring);
+            }
+        }
+    }
+}

@@ -28,6 +28,17 @@ use crate::payload::{Copying, Payload, Trust};
 /// message.release();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Between peers that need not trust one another it lends nothing:
+///
+/// ```compile_fail,E0614
+/// let ring = annulus::spsc::Ring::<u64>::options().capacity(4).create_memfd("copies")?;
+/// let (mut sender, mut receiver) = (ring.sender()?, ring.receiver()?);
+/// sender.send(7)?;
+/// let message = receiver.recv_ref()?;
+/// assert_eq!(*message, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping a guard releases the message"]
 pub struct RecvRef<'a, M: Payload + ?Sized, A: Trust = Copying> {
     receiver: &'a mut Receiver<M, A>,

@@ -17,9 +17,13 @@ pub const SHM: &str = "/dev/shm";
 pub struct TestName(String);
 
 /// `annulus-test-PID-RANDOM`, of this process's pid.
+///
+/// `-RUN` follows if `ANNULUS_TEST_RUN` says so: `cargo xtask test` looks by it for what
+/// its own tests have left.
 pub fn random_name() -> TestName {
     let (pid, random) = (std::process::id(), RandomState::new().hash_one(0));
-    TestName(format!("{PREFIX}{pid}-{random:016x}"))
+    let run = std::env::var("ANNULUS_TEST_RUN").map_or(String::new(), |run| format!("-{run}"));
+    TestName(format!("{PREFIX}{pid}-{random:016x}{run}"))
 }
 
 impl TestName {

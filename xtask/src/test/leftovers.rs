@@ -1,32 +1,32 @@
-//! What tests have left in /dev/shm.
+//! What the tests of this run have left in /dev/shm.
 
 use std::fs;
 use std::path::Path;
 
-/// What the names of tests begin with (tests/support/names.rs); the pid follows.
-const PREFIX: &str = "annulus-test-";
+/// Tells tests the mark of the run; it ends up in their names (tests/support/names.rs).
+pub const VARIABLE: &str = "ANNULUS_TEST_RUN";
 
-/// Removes the files of tests whose process has ended, and names them.
-///
-/// A test's name holds its pid, so those of a test that runs now elsewhere stay.
-pub fn take() -> Vec<String> {
-    let folder = Path::new("/dev/shm");
+/// A mark that no other run has.
+pub fn mark() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanoseconds = now.map_or(0, |now| now.as_nanos() as u64);
+    format!("run{:x}x{nanoseconds:x}", std::process::id())
+}
+
+/// Removes the files whose names have the mark, and names them.
+pub fn take(mark: &str) -> Vec<String> {
+    take_from(Path::new("/dev/shm"), mark)
+}
+
+fn take_from(folder: &Path, mark: &str) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let left: Vec<_> = names.filter(|name| is_of_a_dead_test(name)).collect();
+    let left: Vec<_> = names.filter(|name| name.contains(mark)).collect();
     for name in &left {
-        // A neighbour's, if it can't be removed; named all the same.
+        // Named all the same if it can't be removed.
         let _ = fs::remove_file(folder.join(name));
     }
     left
-}
-
-fn is_of_a_dead_test(name: &str) -> bool {
-    let Some((_, rest)) = name.split_once(PREFIX) else {
-        return false;
-    };
-    let pid = rest.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
-    pid.is_none_or(|pid| !Path::new(&format!("/proc/{pid}")).exists())
 }
 
 #[cfg(test)]
@@ -34,12 +34,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_the_living_and_of_others_stay() {
-        let own = std::process::id();
-        assert!(!is_of_a_dead_test(&format!("{PREFIX}{own}-00")));
-        assert!(!is_of_a_dead_test("somebody-else"));
-        // Above the kernel's highest pid.
-        assert!(is_of_a_dead_test(&format!("{PREFIX}4194305-00")));
-        assert!(is_of_a_dead_test(&format!(".tmp-{PREFIX}4194305-00")));
+    fn files_of_this_run_are_taken_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = mark();
+        let (own, other) = (format!("annulus-test-1-00-{mark}"), "annulus-test-1-00");
+        for name in [&own, other] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(take_from(folder.path(), &mark), [own]);
+        assert!(take_from(folder.path(), &mark).is_empty());
+        assert!(folder.path().join(other).exists());
     }
 }

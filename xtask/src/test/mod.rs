@@ -12,7 +12,7 @@ mod steps;
 mod tidy;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -47,10 +47,11 @@ pub fn main(options: &Options) -> Result<bool> {
     let skips = folder.join("skipped");
     fs::write(&skips, "").with_context(|| format!("can't write {skips:?}"))?;
 
+    let mark = leftovers::mark();
     let mut rows = Vec::new();
     for step in chosen {
         let log = folder.join(format!("{}.log", step.name));
-        rows.push(run(step, log, &skips)?);
+        rows.push(run(step, log, &skips, &mark)?);
     }
     let skips = fs::read_to_string(&skips).with_context(|| format!("can't read {skips:?}"))?;
     print!("{}", report::report(&rows, &skips));
@@ -67,12 +68,13 @@ fn choose(names: &[String]) -> Result<Vec<&'static Step>> {
     Ok(chosen.collect())
 }
 
-fn run(step: &Step, log: PathBuf, skips: &std::path::Path) -> Result<Row> {
+fn run(step: &Step, log: PathBuf, skips: &Path, mark: &str) -> Result<Row> {
     let file = fs::File::create(&log).with_context(|| format!("can't write {log:?}"))?;
     let mut running = Running {
         deadline: Instant::now() + step.limit,
         log: Log::with_file(file),
         skips: skips.into(),
+        mark: mark.into(),
         tests: Tests::default(),
         failures: Vec::new(),
     };
@@ -97,6 +99,7 @@ pub struct Running {
     deadline: Instant,
     log: Log,
     skips: PathBuf,
+    mark: String,
     tests: Tests,
     failures: Vec<String>,
 }
@@ -104,7 +107,7 @@ pub struct Running {
 impl Running {
     /// Runs one command within what is left of the step's time. It goes on after a failure.
     pub fn run(&mut self, mut command: Command) -> Result<()> {
-        command.env("ANNULUS_SKIP_LOG", &self.skips);
+        command.env("ANNULUS_SKIP_LOG", &self.skips).env(leftovers::VARIABLE, &self.mark);
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left < Duration::from_secs(1) {
             self.fail(format!("no time was left for {}", process::shown(&command)));
@@ -128,7 +131,7 @@ impl Running {
         if self.tests.passed == before.passed && self.failures.len() == failures {
             self.fail(format!("{name}: ran no test"));
         }
-        let left = leftovers::take();
+        let left = leftovers::take(&self.mark);
         if !left.is_empty() {
             self.fail(format!("left in /dev/shm (removed now): {}", left.join(", ")));
         }
