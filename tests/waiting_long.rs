@@ -37,8 +37,9 @@ fn eager() -> Options<Ring<u64>> {
 /// Sends back what it gets.
 fn echoes(role: &mut Role) {
     let ping = ground::open(role, &eager());
-    let pong = eager().from_fd(role.inherited()).or_else(|_| eager().open(role.argument(1)));
-    let (mut receiver, mut sender) = (ping.receiver().unwrap(), pong.unwrap().sender().unwrap());
+    let passed = eager().from_fd(role.inherited());
+    let pong = passed.unwrap_or_else(|_| ground::open_named(&eager(), role.argument(1)));
+    let (mut receiver, mut sender) = (ping.receiver().unwrap(), pong.sender().unwrap());
     echo(&mut receiver, &mut sender, role.parse(2), || role.counter("echoed").add(1));
 }
 

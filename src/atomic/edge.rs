@@ -43,7 +43,7 @@ impl Edge {
     /// The same edge's name, and no order: for a load that a fence follows.
     pub(super) const fn relaxed(self) -> Self {
         Self {
-            ordering: Ordering::Relaxed,
+            ordering: relaxed::FENCED.ordering,
             #[cfg(feature = "test-hooks")]
             name: self.name,
         }
@@ -52,9 +52,9 @@ impl Edge {
     /// A fence of the edge's ordering.
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(super) fn fence(self) {
-        match self.ordering() {
-            Ordering::Relaxed => {}
-            ordering => fence(ordering),
+        let ordering = self.ordering();
+        if ordering != relaxed::FENCED.ordering {
+            fence(ordering);
         }
     }
 

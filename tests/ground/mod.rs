@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use annulus::spsc::Ring;
-use annulus::{Error, Observer, Options, Payload};
+use annulus::{Error, Field, Observer, Options, Payload, WaitMethod};
 use tempfile::TempDir;
 
 use crate::support::{Role, Spawn, TestName, random_name};
@@ -98,7 +98,7 @@ impl Ground {
     pub fn open<M: Payload + ?Sized>(&self, options: &Options<Ring<M>>) -> Ring<M> {
         match &self.memfd {
             Some(memfd) => options.from_fd(memfd.try_clone().unwrap()).unwrap(),
-            None => options.open(&self.address).unwrap(),
+            None => open_named(options, &self.address),
         }
     }
 
@@ -120,12 +120,22 @@ impl Drop for Ground {
     }
 }
 
+/// Opens a ring by name, and asks for semaphores if it has such.
+pub fn open_named<M: Payload + ?Sized>(options: &Options<Ring<M>>, address: &str) -> Ring<M> {
+    match options.open(address) {
+        Err(Error::Mismatch { field: Field::WaitMethod, .. }) => {
+            options.clone().wait_method(WaitMethod::Semaphore).open(address).unwrap()
+        }
+        outcome => outcome.unwrap(),
+    }
+}
+
 /// In a child: opens the ring that argument 0 leads to.
 pub fn open<M: Payload + ?Sized>(role: &mut Role, options: &Options<Ring<M>>) -> Ring<M> {
     if role.argument(0) == PASSED {
         options.from_fd(role.inherited()).unwrap()
     } else {
-        options.open(role.argument(0)).unwrap()
+        open_named(options, role.argument(0))
     }
 }
 
