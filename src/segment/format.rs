@@ -153,6 +153,12 @@ impl Format {
     /// Reads each field once, and refuses by name what is not a segment of this
     /// version, whole, and `len` bytes long.
     pub(crate) fn parse(span: &Span, len: u64) -> Result<Self, Error> {
+        let format = Self::parse_within(span, len)?;
+        if format.len == len { Ok(format) } else { Err(format.other_length(len)) }
+    }
+
+    /// The same for a segment at the beginning of `len` bytes.
+    pub(crate) fn parse_within(span: &Span, len: u64) -> Result<Self, Error> {
         if len < layout::LINE as u64 {
             return Err(mismatch(
                 Field::Length,
@@ -240,10 +246,14 @@ impl Format {
         if needed != Some(format.len) {
             return Err(Corrupt { word: "length", value: format.len }.into());
         }
-        if format.len != len {
-            return Err(mismatch(Field::Length, Found::Number(len), Found::Number(format.len)));
+        if format.len > len {
+            return Err(format.other_length(len));
         }
         Ok(format)
+    }
+
+    fn other_length(&self, found: u64) -> Error {
+        mismatch(Field::Length, Found::Number(found), Found::Number(self.len))
     }
 
     /// Refuses a segment that is well-formed but not the expected one.

@@ -210,16 +210,7 @@ impl Segment {
 
     /// Parses what stands in memory that somebody else mapped. The mapping may be longer.
     pub(crate) fn open_in(&self, expect: &Expect) -> Result<Format, Error> {
-        use crate::atomic::relaxed;
-        use crate::layout::{LINE, header};
-        let len = self.span.len() as u64;
-        let said = if len < LINE as u64 {
-            len
-        } else {
-            // Where there is no segment this is anything: it is for the magic to be refused.
-            self.span.word(header::LENGTH).load(relaxed::VALIDATED).clamp(LINE as u64, len)
-        };
-        let format = Format::parse(&self.span, said)?;
+        let format = Format::parse_within(&self.span, self.span.len() as u64)?;
         format.check(expect)?;
         Ok(format)
     }

@@ -35,13 +35,15 @@ pub fn a_ring_is_a_queue<T: Message>(
 ) {
     let cases = u32::try_from(crate::scale::scaled(48)).unwrap();
     let config = ProptestConfig { cases, failure_persistence: None, ..Default::default() };
-    let sequences =
-        (place::any_place(), op::capacity(), starts).prop_flat_map(|(place, capacity, start)| {
-            (Just(place), Just(capacity), Just(start), op::ops(size_of::<T>(), capacity))
-        });
+    let rings = (place::any_place(), op::capacity(), starts);
+    let sequences = rings.prop_flat_map(|(place, capacity, start)| {
+        let ring = (Just(place), Just(capacity), Just(start), place::any_waiting(place));
+        (ring, op::ops(size_of::<T>(), capacity))
+    });
     TestRunner::new(config)
-        .run(&sequences, |(place, capacity, start, ops)| {
-            let mut runner = Runner::<T>::new(place, &options(start), capacity, start);
+        .run(&sequences, |((place, capacity, start, waiting), ops)| {
+            let options = waiting.ask(options(start));
+            let mut runner = Runner::<T>::new(place, &options, capacity, start);
             for op in &ops {
                 runner.run(op);
             }

@@ -9,6 +9,8 @@ pub enum Wait {
     Try,
     /// `_timeout` of zero.
     NoTime,
+    /// `_timeout` of some microseconds: long enough to fall asleep.
+    Moment,
     /// `_deadline` that has passed.
     Past,
     /// No suffix.
@@ -68,8 +70,8 @@ pub enum Op {
 }
 
 fn wait() -> impl Strategy<Value = Wait> {
-    use Wait::{Forever, NoTime, Past, Try};
-    prop::sample::select([Try, Try, Try, NoTime, Past, Forever].as_slice())
+    use Wait::{Forever, Moment, NoTime, Past, Try};
+    prop::sample::select([Try, Try, Try, Try, NoTime, Moment, Past, Forever].as_slice())
 }
 
 fn end() -> impl Strategy<Value = End> {

@@ -1,7 +1,9 @@
 //! Where a ring lives: on the heap, or opened twice in shared memory.
 
+use std::time::Duration;
+
 use annulus::spsc::Ring;
-use annulus::{Message, Observer, Options};
+use annulus::{Observer, Options, Payload, RingKind, WaitMethod};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -29,25 +31,65 @@ pub fn any_place() -> impl Strategy<Value = Place> {
 }
 
 /// A ring, opened once for each endpoint where it can be; gone on drop.
-pub struct Site<T> {
+pub struct Site<T: Payload + ?Sized> {
     /// For the sender.
     pub one: Ring<T>,
     /// For the receiver: another mapping of the same segment, except on the heap.
     pub other: Ring<T>,
     /// Looks on, where there is something to look at.
     pub observer: Option<Observer>,
+    _unlinked: Option<Unlinked>,
     _name: Option<TestName>,
     _folder: Option<TempDir>,
 }
 
-impl<T: Message> Site<T> {
+/// Removes a name on drop, and the semaphores that go with it.
+struct Unlinked(String);
+
+impl Drop for Unlinked {
+    fn drop(&mut self) {
+        let _ = annulus::unlink(&self.0);
+    }
+}
+
+/// How participants of a drawn ring wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    method: WaitMethod,
+    fenced: bool,
+    /// Without polling first.
+    at_once: bool,
+}
+
+/// Any way to wait that a ring there can have.
+pub fn any_waiting(place: Place) -> impl Strategy<Value = Waiting> {
+    let named = matches!(place, Place::Shm | Place::File) && cfg!(target_env = "gnu");
+    let other = if named { WaitMethod::Semaphore } else { WaitMethod::Spin };
+    let methods = [WaitMethod::Futex, WaitMethod::Futex, WaitMethod::Spin, other];
+    let method = prop::sample::select(methods.to_vec());
+    (method, any::<bool>(), any::<bool>()).prop_map(|(method, fenced, at_once)| Waiting {
+        method,
+        fenced,
+        at_once,
+    })
+}
+
+impl Waiting {
+    /// The options for it.
+    pub fn ask<R: RingKind>(self, options: Options<R>) -> Options<R> {
+        let options = options.wait_method(self.method).fenced(self.fenced);
+        if self.at_once { options.spin(Duration::ZERO).yielding(Duration::ZERO) } else { options }
+    }
+}
+
+impl<T: Payload + ?Sized> Site<T> {
     /// Makes the ring.
     pub fn new(place: Place, options: &Options<Ring<T>>) -> Self {
         match place {
             Place::Heap => {
                 let one = Ring::from(options.create_heap().unwrap());
                 let other = one.clone();
-                Self { one, other, observer: None, _name: None, _folder: None }
+                Self { one, other, observer: None, _unlinked: None, _name: None, _folder: None }
             }
             Place::Shm => {
                 let name = random_name();
@@ -65,7 +107,7 @@ impl<T: Message> Site<T> {
                 let fd = || one.segment_fd().unwrap().try_clone_to_owned().unwrap();
                 let other = options.from_fd(fd()).unwrap();
                 let observer = Some(Observer::from_fd(fd()).unwrap());
-                Self { one, other, observer, _name: None, _folder: None }
+                Self { one, other, observer, _unlinked: None, _name: None, _folder: None }
             }
         }
     }
@@ -74,6 +116,7 @@ impl<T: Message> Site<T> {
         let one = options.create_new(address).unwrap();
         let other = options.open(address).unwrap();
         let observer = Some(Observer::open(address).unwrap());
-        Self { one, other, observer, _name: None, _folder: None }
+        let _unlinked = Some(Unlinked(address.to_owned()));
+        Self { one, other, observer, _unlinked, _name: None, _folder: None }
     }
 }

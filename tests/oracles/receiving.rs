@@ -5,7 +5,7 @@ use annulus::Message;
 use super::message::to_bytes;
 use super::model::Why;
 use super::op::{End, Look, Wait};
-use super::runner::{NO_TIME, Runner, as_waited, past, why_not_received, why_not_received_in_time};
+use super::runner::{Runner, as_waited, past, timeout, why_not_received, why_not_received_in_time};
 
 impl<T: Message> Runner<T> {
     /// The wait of a verb that would be for ever otherwise. A forgotten guard is settled.
@@ -24,7 +24,7 @@ impl<T: Message> Runner<T> {
         let said = match wait {
             Wait::Try => receiver.try_recv().map_err(why_not_received),
             waits => match waits {
-                Wait::NoTime => receiver.recv_timeout(NO_TIME),
+                Wait::NoTime | Wait::Moment => receiver.recv_timeout(timeout(wait)),
                 Wait::Past => receiver.recv_deadline(past()),
                 _ => receiver.recv(),
             }
@@ -80,7 +80,9 @@ impl<T: Message> Runner<T> {
         let exposed = match wait {
             Wait::Try => receiver.try_recv_ref().map_err(why_not_received),
             waits => match waits {
-                Wait::NoTime | Wait::Past => receiver.recv_ref_timeout(NO_TIME),
+                Wait::NoTime | Wait::Moment | Wait::Past => {
+                    receiver.recv_ref_timeout(timeout(wait))
+                }
                 _ => receiver.recv_ref(),
             }
             .map_err(why_not_received_in_time),

@@ -86,8 +86,10 @@ pub fn past() -> Instant {
     Instant::now()
 }
 
-/// The timeout of [`Wait::NoTime`].
-pub const NO_TIME: Duration = Duration::ZERO;
+/// The timeout of a verb that has one.
+pub fn timeout(wait: Wait) -> Duration {
+    if wait == Wait::Moment { Duration::from_micros(20) } else { Duration::ZERO }
+}
 
 impl<T: Message> Runner<T> {
     /// A new ring.

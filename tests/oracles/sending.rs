@@ -5,7 +5,7 @@ use annulus::{Message, SeatState, SendError};
 use super::message::from_bytes;
 use super::model::Why;
 use super::op::{End, Put, Wait};
-use super::runner::{NO_TIME, Runner, as_waited, past, why_not_sent, why_not_sent_in_time};
+use super::runner::{Runner, as_waited, past, timeout, why_not_sent, why_not_sent_in_time};
 
 impl<T: Message> Runner<T> {
     /// The wait of a verb that would be for ever otherwise.
@@ -24,7 +24,7 @@ impl<T: Message> Runner<T> {
         let said = match wait {
             Wait::Try => sender.try_send(message).map_err(|error| why_not_sent(error, &bytes)),
             waits => match waits {
-                Wait::NoTime => sender.send_timeout(message, NO_TIME),
+                Wait::NoTime | Wait::Moment => sender.send_timeout(message, timeout(wait)),
                 Wait::Past => sender.send_deadline(message, past()),
                 _ => sender.send(message),
             }
@@ -97,7 +97,7 @@ impl<T: Message> Runner<T> {
         let reserved = match wait {
             Wait::Try => sender.try_reserve().map_err(|error| why_not_sent(error, &[])),
             waits => match waits {
-                Wait::NoTime | Wait::Past => sender.reserve_timeout(NO_TIME),
+                Wait::NoTime | Wait::Moment | Wait::Past => sender.reserve_timeout(timeout(wait)),
                 _ => sender.reserve(),
             }
             .map_err(|error| why_not_sent_in_time(error, &[])),
