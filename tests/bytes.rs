@@ -59,10 +59,12 @@ fn steps(max: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
+type Ends<A> = (Sender<[u8], A>, Receiver<[u8], A>);
+
 /// A ring beside a queue that says what must be in it.
 struct Model<A: Trust> {
     ring: Ring<[u8], A>,
-    ends: Option<(Sender<[u8], A>, Receiver<[u8], A>)>,
+    ends: Option<Ends<A>>,
     queue: VecDeque<Vec<u8>>,
     /// The first of the queue was exposed and forgotten.
     forgotten: bool,

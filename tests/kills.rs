@@ -77,7 +77,7 @@ fn campaign(kind: Kind, method: &str, traffic: &str, share: u64) {
     loop {
         let heard = child.hear();
         // Past the harness, which keeps what tests print.
-        writeln!(std::io::stderr(), "{name}: {heard}").unwrap();
+        std::io::stderr().write_all(format!("{name}: {heard}\n").as_bytes()).unwrap();
         if heard.starts_with("done") {
             break;
         }

@@ -275,12 +275,14 @@ fn spawns(role: &mut Role) {
         command.arg("60");
         command
     };
-    let spawned = sleep().spawn().unwrap();
+    let mut spawned = sleep().spawn().unwrap();
     let mut forked = sleep();
     // SAFETY: nothing is done between fork and exec; it only keeps std from posix_spawn.
-    let forked = unsafe { forked.pre_exec(|| Ok(())) }.spawn().unwrap();
+    let mut forked = unsafe { forked.pre_exec(|| Ok(())) }.spawn().unwrap();
     role.say(&format!("{} {}", spawned.id(), forked.id()));
     role.hear();
+    // Never come to: it is killed.
+    spawned.wait().and(forked.wait()).unwrap();
 }
 
 #[test]

@@ -20,8 +20,10 @@ fn options() -> Options<Ring<u64>> {
 }
 
 extern "C" fn with_information(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel gives a valid structure with SA_SIGINFO. Ends the process.
-    unsafe { libc::_exit(if (*info).si_signo == libc::SIGBUS { 42 } else { 1 }) };
+    // SAFETY: the kernel gives a valid structure with SA_SIGINFO.
+    let signal = unsafe { (*info).si_signo };
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(if signal == libc::SIGBUS { 42 } else { 1 }) };
 }
 
 extern "C" fn plain(signal: i32) {
