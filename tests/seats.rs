@@ -111,20 +111,23 @@ fn an_inherited_or_passed_descriptor_does_not_let_a_second_sender_in() {
     let family = Family::new();
     let ring = options().create_memfd("seats").unwrap();
     let fd = ring.segment_fd().unwrap();
-    let mut sender = Some(ring.sender().unwrap());
-    let mut passed = family.child(tries_the_passed).spawn();
-    passed.say_with_fd("take it", fd);
-    for mut child in [family.child(tries_the_inherited).inherit(fd).spawn(), passed] {
-        let own = std::process::id();
-        child.expect(&format!("{:?}", Some(own)));
-        drop(sender.take());
+    for passed in [false, true] {
+        let sender = ring.sender().unwrap();
+        let mut child = if passed {
+            let mut child = family.child(tries_the_passed).spawn();
+            child.say_with_fd("take it", fd);
+            child
+        } else {
+            family.child(tries_the_inherited).inherit(fd).spawn()
+        };
+        child.expect(&format!("{:?}", Some(std::process::id())));
+        drop(sender);
         child.say("again");
         child.expect("taken");
         // The other way round: through the description that it was given.
         assert_eq!(holder(&ring), Some(child.pid()));
         child.say("go");
         child.wait_ok();
-        sender = Some(ring.sender().unwrap());
     }
 }
 
