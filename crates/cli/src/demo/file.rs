@@ -30,7 +30,7 @@ const MOVING: Duration = Duration::from_secs(17);
 const STRIDE: u64 = 4;
 
 /// A sleeping transport is shown for comparison: a part of the file will do.
-const SLEEPING_SLICES: u64 = 64;
+const SLEEPING_SLICES: u64 = 32;
 
 /// This part's lanes.
 pub fn lanes() -> Vec<Lane> {
@@ -135,6 +135,18 @@ fn verified(pair: &mut Pair, lane: usize, slice: &[u8], proof: Proof) -> Result<
 }
 
 impl Report {
+    /// Says so if the time was over before the file was.
+    fn cut_short(&self, source: &Source) -> String {
+        let moved = self.0.first().map_or(0, |first| first.bytes);
+        if moved == source.total() {
+            return String::new();
+        }
+        let (moved, total) = (size(moved), size(source.total()));
+        format!(
+            "The time was over before the file was: only the first {moved} of {total} were moved.\n"
+        )
+    }
+
     /// The table, for the placement met most.
     pub fn report(&self, source: &Source) -> String {
         if source.is_empty() {
@@ -165,7 +177,8 @@ impl Report {
             "{source}, in messages of 64 KiB.\n{placement}\n\n{table}\n\
              raw: two memcpy through a bare ring of 64 KiB chunks, {raw} GB/s. Without the \
              checksum the receiver\ntouches each cache line once; with it, it computes XXH3 of \
-             all bytes, which equalled the sender's.\n{}",
+             all bytes, which equalled the sender's.\n{}{}",
+            self.cut_short(source),
             spoilt(self.0.iter().map(|moved| moved.interrupted(placement.main)))
         )
     }
