@@ -50,6 +50,13 @@ pub fn locked(subcommand: &str) -> Command {
     command
 }
 
+/// This very program, with a command of its own.
+pub fn xtask(command: &str) -> Result<Command> {
+    let mut xtask = Command::new(std::env::current_exe().context("where is xtask?")?);
+    xtask.current_dir(root()).arg(command);
+    Ok(xtask)
+}
+
 /// Runs a command for the JSON that it prints.
 pub fn json(command: &mut Command) -> Result<Value> {
     let text = stdout(command)?;

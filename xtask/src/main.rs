@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done to this repository by a command.
 
 mod cargo;
+mod codegen;
 mod loom;
 mod process;
 mod test;
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Run every check that a change must pass, each under its own time limit.
     Test(test::Options),
+    /// Compare the machine code of a release with that of a crate without test hooks.
+    Codegen,
     /// Explore the models of loom-tests with the patched loom.
     Loom(loom::Options),
 }
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = process::kill_children_when_interrupted().and_then(|()| match cli.command {
         Command::Test(options) => test::main(&options),
+        Command::Codegen => codegen::main(),
         Command::Loom(options) => loom::main(&options),
     });
     match result {

@@ -65,6 +65,12 @@ pub const STEPS: &[Step] = &[
         run: package::run,
     },
     Step {
+        name: "codegen",
+        what: "the machine code of a release, beside that of a crate without hooks",
+        limit: minutes(10),
+        run: codegen,
+    },
+    Step {
         name: "loom",
         what: "clippy and the models under loom, at CI bounds",
         limit: minutes(20),
@@ -142,6 +148,10 @@ fn deny_rustdoc_warnings(mut command: Command) -> Command {
     let flags = std::env::var("RUSTDOCFLAGS").unwrap_or_default();
     command.env("RUSTDOCFLAGS", format!("{flags} -Dwarnings").trim_start());
     command
+}
+
+fn codegen(running: &mut Running) -> Result<()> {
+    running.run(cargo::xtask("codegen")?)
 }
 
 fn loom(running: &mut Running) -> Result<()> {
