@@ -11,6 +11,12 @@
 
 #![cfg(loom)]
 
+pub mod models;
+pub mod opening;
+pub mod spec;
+pub mod spsc;
+pub mod waiting;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +40,11 @@ impl Bounds {
     /// At most `preemptions` involuntary switches in CI, everything under `--full`.
     pub fn ci(preemptions: usize) -> Self {
         Self { preemptions: (!is_full()).then_some(preemptions), ..Self::none() }
+    }
+
+    /// At most `preemptions` involuntary switches, always.
+    pub fn preemptions(preemptions: usize) -> Self {
+        Self { preemptions: Some(preemptions), ..Self::none() }
     }
 
     /// The same with another limit of accesses in one execution.
