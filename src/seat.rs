@@ -63,7 +63,7 @@ pub(crate) struct Seat {
     segment: Arc<Segment>,
     index: usize,
     incarnation: u64,
-    /// The state word to restore, until the seat is settled.
+    /// The state to restore, until the seat is settled, with this stay's incarnation.
     give_back: Option<u64>,
     _lock: Lock,
 }
@@ -179,7 +179,9 @@ impl Seat {
         }
         // One who lived there before, and is not there any more, died.
         let before = if before == SeatState::Live { SeatState::Died } else { before };
-        let give_back = Some(before.word(was));
+        // Not with the number before: nobody may see this stay's word again and take the
+        // next occupant for this one.
+        let give_back = Some(before.word(incarnation));
         Ok(Self { segment: Arc::clone(segment), index, incarnation, give_back, _lock: lock })
     }
 
