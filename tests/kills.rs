@@ -39,7 +39,6 @@ fn campaigns(role: &mut Role) {
     let warm = Plan { kills: 4, ..plan.clone() };
     campaign::run::<Words>(&warm, &mut |_| {}).unwrap();
     let (before, start) = (Snapshot::take(), Instant::now());
-    let semaphores = semaphores();
     let words = role.argument(2) == "words";
     let progress = role.counter("kills");
     let mut news = |totals: &killing::account::Totals| {
@@ -54,16 +53,8 @@ fn campaigns(role: &mut Role) {
     };
     let totals = outcome.unwrap_or_else(|violation| panic!("{plan:?}: {violation}"));
     Snapshot::take().assert_no_more_than(&before);
-    assert_eq!(self::semaphores(), semaphores, "semaphores left");
     let rate = totals.kills() as f64 / start.elapsed().as_secs_f64();
     role.say(&format!("done ({rate:.0}/s): {totals}"));
-}
-
-/// How many semaphores of rings there are; other tests' too, so one test at a time.
-fn semaphores() -> usize {
-    let entries = std::fs::read_dir("/dev/shm").unwrap();
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter(|name| name.starts_with("sem.annulus-")).count()
 }
 
 fn campaign(kind: Kind, method: &str, traffic: &str, share: u64) {

@@ -14,8 +14,27 @@ fn ring() -> Ring<u64> {
     options.spin(Duration::ZERO).yielding(Duration::ZERO).create_memfd("rescues").unwrap()
 }
 
-/// Long enough for a thread that was told to go to be asleep.
-const SETTLED: Duration = Duration::from_millis(15);
+/// A thread that does one thing, given back when it sleeps in a futex with a time to wake.
+fn asleep<R: Send + 'static>(call: impl FnOnce() -> R + Send + 'static) -> thread::JoinHandle<R> {
+    let (say, told) = std::sync::mpsc::channel();
+    let running = thread::spawn(move || {
+        say.send(nix::unistd::gettid()).unwrap();
+        call()
+    });
+    let path = format!("/proc/self/task/{}/syscall", told.recv().unwrap());
+    let start = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let words: Vec<_> = text.split_whitespace().collect();
+        // Number, address, operation, value, time.
+        let sleeps = words.first() == Some(&&*libc::SYS_futex.to_string())
+            && words.get(4).is_some_and(|at| *at != "0x0");
+        if sleeps || running.is_finished() || start.elapsed() > Duration::from_secs(20) {
+            return running;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+}
 
 /// Keeps the kills, which unwind, from being printed as panics.
 fn quiet() {
@@ -50,24 +69,17 @@ fn a_wait_is_rescued_by_a_slice_only_when_its_notifier_was_killed() {
     let recv_look = look_at_the_flag(|| assert_eq!(receiver.try_recv(), Ok(0)));
 
     // A sender that is killed after its message is committed, before it wakes anybody.
-    let receiving = thread::spawn(move || {
-        let start = Instant::now();
-        (receiver.recv(), start.elapsed(), receiver)
-    });
-    thread::sleep(SETTLED);
+    let receiving = asleep(move || (receiver.recv(), receiver));
     assert!(kill_before(send_look, move || sender.try_send(1)).is_none());
-    let waited;
     let got;
-    (got, waited, receiver) = receiving.join().unwrap();
+    (got, receiver) = receiving.join().unwrap();
     thread::sleep(JUDGED);
     assert_eq!((got, receiver.rescues()), (Ok(1), 1));
-    assert!(waited >= SLICE / 2, "{waited:?} is no slice");
 
     // A receiver, after its message is retired. It is a new one: the sender died.
     let mut sender = ring.sender().unwrap();
     sender.try_send(2).unwrap();
-    let sending = thread::spawn(move || (sender.send(3), sender));
-    thread::sleep(SETTLED);
+    let sending = asleep(move || (sender.send(3), sender));
     assert!(kill_before(recv_look, move || receiver.try_recv()).is_none());
     let (sent, mut sender) = sending.join().unwrap();
     thread::sleep(JUDGED);
@@ -116,8 +128,7 @@ fn a_notifier_killed_at_any_step_leaves_a_sleeper_that_gets_what_was_committed()
     for k in 1.. {
         let ring = ring();
         let (mut sender, mut receiver) = (ring.sender().unwrap(), ring.receiver().unwrap());
-        let receiving = thread::spawn(move || receiver.recv());
-        thread::sleep(SETTLED);
+        let receiving = asleep(move || receiver.recv());
         let lived = kill_before(k, move || sender.send(1).unwrap()).is_some();
         // Copy, stamp, flag, flag again, bump, wake, clear.
         let committed = k > 2;

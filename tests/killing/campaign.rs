@@ -111,7 +111,7 @@ impl<M: Traffic + ?Sized> Campaign<'_, M> {
         self.begin(Side::Sends);
         self.begin(Side::Receives);
         while self.account.totals.kills() < kills {
-            let most = [0, 60, 200, 200, 1000, 1000, 1000, 4000][self.random.below(8) as usize];
+            let most = [0, 60, 200, 1000, 2000, 4000, 4000, 10_000][self.random.below(8) as usize];
             if most > 0 {
                 sleep(Duration::from_micros(self.random.below(most)));
             }
@@ -216,7 +216,13 @@ fn round<M: Traffic + ?Sized>(
         }
     }
     if plan.method == WaitMethod::Semaphore {
+        // Of this ring alone: others have theirs.
+        let id = format!("sem.annulus-{:016x}-", ground.observe().creation_id());
         annulus::unlink(ground.address()).unwrap();
+        let entries = std::fs::read_dir("/dev/shm").unwrap();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let left: Vec<_> = names.filter(|name| name.starts_with(&id)).collect();
+        assert!(left.is_empty(), "semaphores left: {left:?}");
     }
     outcome.map(|()| campaign.account.totals)
 }
