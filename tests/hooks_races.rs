@@ -1,45 +1,66 @@
-//! Those who notice a death do not get in the way of those who come after it.
+//! Those who note a death do not get in the way of those who come after it.
 
 mod hooks;
 mod oracles;
 mod scale;
 mod support;
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use annulus::SeatState;
-use annulus::hooks::kill_before;
+use annulus::hooks::{Liar, kill_before, lie};
 use annulus::spsc::Ring;
-use oracles::place::{PLACES, Site};
+use oracles::place::{Place, Site};
 
+/// A survivor holds a dead one's lock, about to note the death, when the successor comes.
 #[test]
-#[ignore = "known: while a survivor notes a death it holds the seat's lock, and one who comes just then is refused"]
-fn a_successor_is_not_refused_because_the_death_is_being_noticed() {
+fn a_successor_is_not_refused_because_the_death_is_being_noted() {
+    static INSIDE: AtomicBool = AtomicBool::new(false);
+    static COMING: AtomicBool = AtomicBool::new(false);
     hooks::quiet();
-    for place in PLACES {
+    // Not on the heap: threads do not die alone.
+    for place in [Place::Shm, Place::File, Place::Memfd] {
         let site = Site::<u64>::new(place, &Ring::options().capacity(4));
         let receiver = site.other.receiver().unwrap();
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let over = &over;
-            let asking = scope.spawn(move || {
-                while !over.load(Ordering::Relaxed) {
-                    assert!(receiver.peer().is_ok());
+        let (died, rounds) = (&Barrier::new(2), scale::scaled(200));
+        let refused = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for _ in 0..rounds {
+                    died.wait();
+                    let mut looks = 0;
+                    let waiting: Liar = Box::new(move |_, truth| {
+                        // The second look at the state is the one under the lock.
+                        looks += 1;
+                        if looks == 2 {
+                            INSIDE.store(true, Ordering::SeqCst);
+                            while !COMING.load(Ordering::SeqCst) {
+                                std::hint::spin_loop();
+                            }
+                        }
+                        truth
+                    });
+                    assert_eq!(lie(waiting, || receiver.peer().unwrap()), SeatState::Died);
+                    died.wait();
                 }
-                receiver.peer().unwrap()
             });
             let mut refused = 0;
-            let rounds = scale::scaled(2_000);
             for _ in 0..rounds {
-                match site.one.sender() {
-                    // Killed as it leaves: before its first access.
-                    Ok(sender) => _ = kill_before(1, move || drop(sender)),
-                    Err(_) => refused += 1,
+                let sender = site.one.sender().unwrap();
+                assert!(kill_before(1, move || drop(sender)).is_none());
+                died.wait();
+                while !INSIDE.swap(false, Ordering::SeqCst) {
+                    std::hint::spin_loop();
                 }
+                COMING.store(true, Ordering::SeqCst);
+                refused += u64::from(site.one.sender().is_err());
+                died.wait();
+                COMING.store(false, Ordering::SeqCst);
             }
-            over.store(true, Ordering::Relaxed);
-            assert_eq!(refused, 0, "of {rounds} on {place:?}");
-            assert_eq!(asking.join().unwrap(), SeatState::Died);
+            refused
         });
+        // One who loses the processor while it holds the lock does get in the way, as on a
+        // busy machine now and then one will. Without a second look all are refused.
+        assert!(refused * 4 <= rounds, "{refused} of {rounds} on {place:?}");
     }
 }

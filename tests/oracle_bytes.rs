@@ -161,6 +161,7 @@ impl Runner {
         }
     }
 
+    #[allow(clippy::forget_non_drop, reason = "that is what is tested")]
     fn send(&mut self, op: Op) {
         let (Op::TrySend(len) | Op::Send(len) | Op::Reserve(len, ..)) = op else { unreachable!() };
         let (max, refusal) = (self.max, self.model.refuses_send());

@@ -38,6 +38,9 @@ enum Verb {
 
 const VERBS: [Verb; 4] = [Verb::Single, Verb::Batched, Verb::InPlace, Verb::Lent];
 
+/// Accesses that are watched take their time.
+const SLOWER: u64 = if cfg!(feature = "test-hooks") { 20 } else { 1 };
+
 /// The arguments of every role, after the address.
 const WAY: usize = 1;
 const VERB: usize = 2;
@@ -301,7 +304,7 @@ fn stream<T: Message>(way: Way, capacity: u64, counts: [u64; 4]) {
     let family = Family::new();
     for (verb, count) in VERBS.into_iter().zip(counts) {
         let ground = ground(way, &Ring::<T>::options().capacity(capacity));
-        let (family, size, count) = (&family, size_of::<T>(), scale::scaled(count));
+        let (family, size, count) = (&family, size_of::<T>(), scale::scaled(count / SLOWER));
         Stream { family, ground, way, verb, size, count }.run(sends, receives);
     }
 }
@@ -340,7 +343,7 @@ fn all_byte_messages_come_through_with_their_lengths() {
     for way in [Way::Shm, Way::File, Way::Inherited, Way::Passed] {
         for verb in [Verb::Single, Verb::InPlace] {
             let ground = ground(way, &Ring::<[u8]>::options().capacity(16).max_len(300));
-            let count = scale::scaled(20_000);
+            let count = scale::scaled(20_000 / SLOWER);
             let stream = Stream { family: &family, ground, way, verb, size: 0, count };
             stream.run(sends_bytes, receives_bytes);
         }

@@ -139,6 +139,11 @@ fn an_unknown_wait_method_is_refused() {
     // Another known one is an accident, or a ring that is made so.
     let signed = refused_by_checksum("wait method", constant("spin"));
     Ring::<u64>::from_fd(memfd(&signed.0)).unwrap();
+    // Semaphores are for those who ask for them.
+    let signed = refused_by_checksum("wait method", constant("semaphore"));
+    let (found, expected) = (Found::Text("semaphore"), Found::Text("anything but semaphores"));
+    assert_eq!(said_of(&signed), Refusal::Mismatch(Field::WaitMethod, found, expected));
+    Observer::from_fd(memfd(&signed.0)).unwrap();
 }
 
 #[test]

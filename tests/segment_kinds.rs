@@ -99,6 +99,46 @@ fn an_opener_takes_the_wait_method_and_the_barrier_that_are_there() {
     }
 }
 
+#[test]
+fn an_opener_who_names_a_wait_method_gets_no_other_and_semaphores_only_by_name() {
+    use WaitMethod::{Futex, Semaphore, Spin};
+    let text = |method| match method {
+        Spin => "spin",
+        Futex => "futex",
+        _ => "semaphore",
+    };
+    for method in [Spin, Futex, Semaphore] {
+        let options = Ring::<u64>::options().wait_method(method);
+        let spot = Spot::shm();
+        match options.clone().capacity(8).create_new(&spot.address) {
+            Err(Error::Unsupported(why)) if method == Semaphore => support::skip!("{why}"),
+            made => drop(made.unwrap()),
+        }
+        for asked in [Spin, Futex, Semaphore] {
+            let opened = Ring::<u64>::options().wait_method(asked).open(&spot.address);
+            let (found, expected) = (Found::Text(text(method)), Found::Text(text(asked)));
+            match opened {
+                Ok(_) => assert_eq!(asked, method),
+                Err(error) => assert_eq!(
+                    Refusal::from(error),
+                    Refusal::Mismatch(Field::WaitMethod, found, expected)
+                ),
+            }
+        }
+        let opened = Ring::<u64>::open(&spot.address);
+        if method == Semaphore {
+            // They are for those who trust one another's C library.
+            let (found, expected) =
+                (Found::Text("semaphore"), Found::Text("anything but semaphores"));
+            let mismatch = Refusal::Mismatch(Field::WaitMethod, found, expected);
+            assert_eq!(refusal(opened), mismatch);
+        } else {
+            opened.unwrap();
+        }
+        annulus::unlink(&spot.address).unwrap();
+    }
+}
+
 /// An option that no ring can have, and its value.
 fn refused_option<R>(result: Result<R, Error>) -> (&'static str, u64, String) {
     match result {

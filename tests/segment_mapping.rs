@@ -257,6 +257,34 @@ fn a_garbled_seat_is_refused_by_name() {
 }
 
 #[test]
+fn one_who_is_refused_by_what_it_finds_leaves_the_seat_as_it_was() {
+    let memory = memory(4096);
+    let ring = options::<u64>().create_in(segment(&memory)).unwrap();
+    // The low byte of its word; how often it was taken goes up.
+    let state = |seat: usize| bytes(&memory)[128 * (1 + seat)];
+    // Vacant, closed, died stay so; one who lives no more has died.
+    for (was, left) in [(0, 0), (3, 3), (4, 4), (1, 4)] {
+        let was = [was, 9, 0, 0, 0, 0, 0, 0];
+        write(&memory, 128, &was);
+        // A stamp that is none.
+        write(&memory, 768, &[0x55; 8]);
+        assert!(matches!(ring.sender(), Err(Error::Corrupt(Corrupt { word: "stamp", .. }))));
+        assert_eq!(state(0), left);
+    }
+    for (at, garbage, word) in [(384, u64::MAX, "head"), (272, u64::MAX, "claim")] {
+        write(&memory, at, &garbage.to_le_bytes());
+        let refused = ring.receiver();
+        assert!(matches!(refused, Err(Error::Corrupt(found)) if found.word == word));
+        assert_eq!(state(1), 0);
+        write(&memory, at, &[0; 8]);
+    }
+    // And is free to come again.
+    ring.receiver().unwrap();
+    write(&memory, 768, &(-7i64).to_le_bytes());
+    assert_eq!(ring.sender().unwrap().position(), 0);
+}
+
+#[test]
 fn the_owner_is_dropped_with_the_last_handle() {
     let memory = memory(4096);
     let (segment, dropped) = adopt(&memory, 0, None);
