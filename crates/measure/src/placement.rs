@@ -12,8 +12,8 @@ use crate::{Error, Pair};
 
 /// What the round trip of a bare cache line says about the two cores.
 ///
-/// The bounds lie in the gaps between the clusters that x86-64 servers show: 20-30 ns
-/// for two threads of one core, 45-120 within a cache complex, 150-250 between
+/// The bounds lie in the gaps between the clusters that x86-64 servers show: 20-45 ns
+/// for two threads of one core, 50-120 within a cache complex, 150-250 between
 /// complexes of a socket, 350 and more between sockets; and no progress but by the
 /// scheduler, thousands of nanoseconds, where both share one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +34,7 @@ impl Placement {
     /// The class of a two-line round trip in nanoseconds.
     pub fn of(round_trip: f64) -> Placement {
         match round_trip {
-            ..35.0 => Placement::Siblings,
+            ..47.0 => Placement::Siblings,
             ..135.0 => Placement::SameComplex,
             ..320.0 => Placement::Across,
             ..1500.0 => Placement::Far,
