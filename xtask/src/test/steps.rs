@@ -96,7 +96,10 @@ fn tidy(running: &mut Running) -> Result<()> {
 fn clippy(running: &mut Running) -> Result<()> {
     for features in [&[][..], &["--features=annulus/test-hooks"]] {
         let mut command = locked("clippy");
-        command.args(["--workspace", "--all-targets"]).args(features).args(["--", "-Dwarnings"]);
+        command
+            .args(["--workspace", "--all-targets", "--keep-going"])
+            .args(features)
+            .args(["--", "-Dwarnings"]);
         running.run(command)?;
     }
     Ok(())
