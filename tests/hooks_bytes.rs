@@ -19,7 +19,10 @@ fn message(position: u64) -> Vec<u8> {
     bytes(position as usize * 7 % (MAX + 1), position)
 }
 
-fn site(place: Place, waiting: u64) -> (Site<[u8]>, Sender<[u8]>, Receiver<[u8]>) {
+type Ends = (Site<[u8]>, Sender<[u8]>, Receiver<[u8]>);
+
+/// A ring in which so many messages wait after a lap, and its ends.
+fn site(place: Place, waiting: u64) -> Ends {
     let options = Ring::<[u8]>::options().capacity(CAPACITY).max_len(MAX as u64);
     let site = Site::new(place, &options);
     let (mut sender, mut receiver) = (site.one.sender().unwrap(), site.other.receiver().unwrap());
