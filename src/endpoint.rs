@@ -21,9 +21,61 @@ use crate::wait::{Event, Ticket};
 /// Polls between two looks at the clock, so that looking (about 25 ns) costs little.
 const POLLS_A_LOOK: u32 = 32;
 
-/// Pauses on the first empty poll after a streak: keeps a fast receiver off the line
-/// that is being written.
-pub(crate) const PAUSES_AFTER_STREAK: u32 = 16;
+/// Pauses that keep a fast waiter off the line being written, until several changes have
+/// come together.
+const PAUSES_OFF_THE_LINE: u32 = 16;
+
+/// Keeps off the line being written for a while.
+pub(crate) fn keep_off() {
+    for _ in 0..if cfg!(loom) { 0 } else { PAUSES_OFF_THE_LINE } {
+        pause();
+    }
+}
+
+/// Waits that each brought one message before the pace is tried that suits a stream; and
+/// the most, for one that keeps bringing one.
+const SINGLES: (u32, u32) = (64, 4096);
+
+/// Whether a receiver should keep off the line that is being written.
+///
+/// A stream wants that: a receiver that polls between two messages takes the line from
+/// the sender's hands, gets one message for it, and is there again for the next. A
+/// question and its answer want the opposite. The two look alike from one wait, so after
+/// many waits that brought one message each the other pace is tried once: if several
+/// messages come then, it was a stream, and stays one until a wait brings one again.
+#[derive(Default)]
+pub(crate) struct Pace {
+    /// Waits in a row that brought one message.
+    singles: u32,
+    /// How many of them before the next trial, as a power of two above the first.
+    failures: u32,
+    /// The last wait was a trial.
+    trial: bool,
+}
+
+impl Pace {
+    /// Whether to keep off before a wait's first poll, after one that brought `streak`
+    /// messages.
+    pub(crate) fn keeps_off(&mut self, streak: u64) -> bool {
+        let streams = streak >= 2;
+        if self.trial {
+            self.failures = if streams { 0 } else { self.failures + 1 };
+            self.trial = false;
+        }
+        if streams {
+            self.singles = 0;
+            return true;
+        }
+        self.singles += 1;
+        let (fewest, most) = SINGLES;
+        if self.singles < (fewest << self.failures.min(16)).min(most) {
+            return false;
+        }
+        self.singles = 0;
+        self.trial = true;
+        true
+    }
+}
 
 /// How long after a slice's end a notifier may still be on his way: a wait counts as
 /// rescued only if none has come by then.
@@ -162,19 +214,29 @@ impl Waiter {
     }
 }
 
+/// The first stage of waiting, in line with its caller, since a peer that runs answers
+/// here: whether something stirred.
+#[inline(always)]
+pub(crate) fn spin(blocked: &impl Blocked) -> bool {
+    // Models go to sleep at once: polling adds states and no behaviour.
+    if cfg!(loom) {
+        return false;
+    }
+    (0..POLLS_A_LOOK).any(|_| {
+        pause();
+        blocked.stirs()
+    })
+}
+
 /// Waits until `blocked` has an outcome, in stages.
 #[cold]
 #[inline(never)]
 pub(crate) fn wait<B: Blocked>(
     blocked: &mut B,
     deadline: Option<Instant>,
-    first_pauses: u32,
 ) -> Result<B::Outcome, Unfinished> {
     if let Some(outcome) = blocked.look() {
         return Ok(outcome);
-    }
-    for _ in 1..first_pauses {
-        pause();
     }
     // Models go to sleep at once: polling adds states and no behaviour.
     if !(cfg!(loom) && blocked.waiter().event.sleeps())
@@ -322,7 +384,7 @@ pub(crate) fn wait_for_peer(
         return Err(WaitError::Fault(corrupt.into()));
     }
     let deadline = timeout.and_then(deadline_after);
-    match wait(&mut Presence(segment, index, waiter), deadline, 1) {
+    match wait(&mut Presence(segment, index, waiter), deadline) {
         Ok(outcome) => outcome.map_err(|corrupt| WaitError::Fault(corrupt.into())),
         Err(Unfinished::TimedOut) => Err(WaitError::Timeout),
         Err(Unfinished::Cancelled) => Err(WaitError::Cancelled),

@@ -53,7 +53,7 @@ pub const FORMAT: &[(&str, u64)] = &[
 
 /// Bytes from one slot to the next, and from a slot to its message.
 pub fn slot_shape(size: usize, align: usize) -> (usize, usize) {
-    let shape = crate::layout::SlotShape::new(size, align);
+    let shape = crate::layout::SlotShape::new(0, size, align);
     (shape.stride, shape.message_at)
 }
 

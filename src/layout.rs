@@ -233,23 +233,30 @@ pub struct SlotShape {
     pub(crate) stride: usize,
     /// Bytes from a slot's start to its message.
     pub(crate) message_at: usize,
-    /// Bytes of a message.
+    /// Bytes of a message, its prefix included.
     pub(crate) message_size: usize,
 }
 
 impl SlotShape {
-    /// The shape for messages of this size and alignment, both within the format's
-    /// bounds.
-    pub(crate) const fn new(size: usize, align: usize) -> Self {
-        let message_at = if align > 8 { align } else { 8 };
+    /// The shape for payloads of this size and alignment behind a prefix, all within the
+    /// format's bounds.
+    pub(crate) const fn new(prefix: usize, size: usize, align: usize) -> Self {
+        let near = if align > 8 + prefix { align } else { 8 + prefix };
+        // Long copies are fastest to where a cache line begins.
+        let payload_at = if size >= LONG && near < 64 { 64 } else { near };
+        let message_at = payload_at - prefix;
+        let size = prefix + size;
         let words = (message_at + size).next_multiple_of(8);
         let stride =
             if words <= 64 { words.next_power_of_two() } else { words.next_multiple_of(64) };
         // A multiple of the alignment, so that every message is aligned.
-        let stride = stride.next_multiple_of(message_at);
+        let stride = stride.next_multiple_of(if align > 8 { align } else { 8 });
         Self { stride, message_at, message_size: size }
     }
 }
+
+/// Payloads from this many bytes up begin on a cache line of their own.
+pub(crate) const LONG: usize = 1024;
 
 /// Length of a segment, or `None` beyond [`SEGMENT_MAX`].
 pub(crate) fn segment_len(kind: Kind, capacity: u64, shape: SlotShape) -> Option<u64> {
@@ -276,10 +283,12 @@ const _: () = {
     assert!(header::CHECKSUM + 8 <= LINE, "the header is one line");
     assert!(slots_at(Kind::Spsc).is_multiple_of(LINE), "slots begin on a line");
     assert!(slots_at(Kind::Spsc) == 768);
-    assert!(SlotShape::new(8, 8).stride == 16);
-    assert!(SlotShape::new(24, 8).stride == 32);
-    assert!(SlotShape::new(56, 8).stride == 64);
-    assert!(SlotShape::new(57, 1).stride == 128);
-    assert!(SlotShape::new(0, 1).stride == 8);
-    assert!(SlotShape::new(128, 128).stride == 256);
+    assert!(SlotShape::new(0, 8, 8).stride == 16);
+    assert!(SlotShape::new(0, 24, 8).stride == 32);
+    assert!(SlotShape::new(0, 56, 8).stride == 64);
+    assert!(SlotShape::new(0, 57, 1).stride == 128);
+    assert!(SlotShape::new(0, 0, 1).stride == 8);
+    assert!(SlotShape::new(0, 128, 128).stride == 256);
+    assert!(SlotShape::new(8, 1024, 8).message_at == 56);
+    assert!(SlotShape::new(0, 1024, 8).stride == 1088);
 };

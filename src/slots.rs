@@ -28,7 +28,7 @@ pub struct Fixed<T>(PhantomData<fn() -> T>);
 
 impl<T> Fixed<T> {
     /// The shape of `T`'s slots.
-    pub(crate) const SHAPE: SlotShape = SlotShape::new(size_of::<T>(), align_of::<T>());
+    pub(crate) const SHAPE: SlotShape = SlotShape::new(0, size_of::<T>(), align_of::<T>());
     /// The only value.
     pub(crate) const NEW: Self = Self(PhantomData);
 }

@@ -86,7 +86,8 @@ impl Format {
     /// The shape of its slots.
     pub(crate) fn shape(&self) -> SlotShape {
         SlotShape::new(
-            (self.kind.prefix() + self.message_size) as usize,
+            self.kind.prefix() as usize,
+            self.message_size as usize,
             self.message_align as usize,
         )
     }

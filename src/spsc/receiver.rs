@@ -8,8 +8,7 @@ use super::{RecvRef, Ring};
 use crate::atomic::{Bug, program_order, publish, relaxed, retire, seeded};
 use crate::copy;
 use crate::endpoint::{
-    self, Blocked, CancelHandle, PAUSES_AFTER_STREAK, Unfinished, Waiter, deadline_after,
-    wait_for_peer,
+    self, Blocked, CancelHandle, Pace, Unfinished, Waiter, deadline_after, wait_for_peer,
 };
 use crate::error::{Corrupt, Error, Fault, RecvError, TryRecvError, WaitError};
 use crate::gate::Gate;
@@ -35,6 +34,7 @@ pub struct Receiver<M: Payload + ?Sized, A: Trust = Copying> {
     pub(super) head: u64,
     /// The position at which the ring was last found empty.
     empty_at: u64,
+    pace: Pace,
     /// Messages below this were exposed by a predecessor who died before releasing them.
     in_doubt_until: u64,
     /// Messages from `head` on that a guard exposes, or exposed when it was forgotten.
@@ -110,6 +110,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
             gate,
             head,
             empty_at: head,
+            pace: Pace::default(),
             in_doubt_until,
             exposed: 0,
             not_full,
@@ -343,9 +344,18 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     #[cold]
     #[inline(never)]
     fn wait_for_message(&mut self, deadline: Option<Instant>) -> Result<(), NoMessage> {
-        let streak = self.head - self.empty_at;
-        let first_pauses = if streak >= 2 { PAUSES_AFTER_STREAK } else { 1 };
-        match endpoint::wait(self, deadline, first_pauses) {
+        let keep_off = self.pace.keeps_off(self.head - self.empty_at);
+        match self.look_closer() {
+            Err(NoMessage::Empty) => {}
+            outcome => return outcome,
+        }
+        if keep_off {
+            endpoint::keep_off();
+        }
+        if endpoint::spin(self) {
+            return Ok(());
+        }
+        match endpoint::wait(self, deadline) {
             Ok(outcome) => outcome,
             Err(Unfinished::TimedOut) => Err(NoMessage::Empty),
             Err(Unfinished::Cancelled) => Err(NoMessage::Cancelled),

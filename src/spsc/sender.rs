@@ -8,8 +8,7 @@ use super::{Reservation, Ring};
 use crate::atomic::{Bug, publish, relaxed, retire, seeded};
 use crate::copy;
 use crate::endpoint::{
-    self, Blocked, CancelHandle, PAUSES_AFTER_STREAK, Unfinished, Waiter, deadline_after,
-    wait_for_peer,
+    self, Blocked, CancelHandle, Unfinished, Waiter, deadline_after, wait_for_peer,
 };
 use crate::error::{Corrupt, Error, Fault, SendError, SendManyError, TrySendError, WaitError};
 use crate::gate::Gate;
@@ -43,6 +42,9 @@ pub struct Sender<M: Payload + ?Sized, A: Trust = Copying> {
     /// `Send`, not `Sync`.
     _not_sync: core::marker::PhantomData<core::cell::Cell<()>>,
 }
+
+/// How often a sender keeps off the line of the head before it takes what room there is.
+const ROUNDS_FOR_ROOM: u32 = 8;
 
 /// Why there is no room.
 pub enum NoRoom {
@@ -273,11 +275,36 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
         Ok(self.gate.admits(self.tail))
     }
 
+    /// Slots that have come free since the head was last read closely: a hint.
+    #[inline(always)]
+    fn seen_free(&self) -> u64 {
+        self.head_word.load(relaxed::HINT).wrapping_sub(self.cached_head)
+    }
+
     /// Waits until the gate admits `tail`.
     #[cold]
     #[inline(never)]
     fn wait_for_room(&mut self, deadline: Option<Instant>) -> Result<(), NoRoom> {
-        match endpoint::wait(self, deadline, PAUSES_AFTER_STREAK) {
+        match self.make_room() {
+            Err(NoRoom::Full) => {}
+            outcome => return outcome,
+        }
+        // Room for several: a sender that takes each slot as it comes free takes the head's
+        // line from the receiver's hands each time. A full ring is in no hurry.
+        let enough = self.capacity().div_ceil(8);
+        for _ in 0..ROUNDS_FOR_ROOM {
+            if self.seen_free() >= enough {
+                break;
+            }
+            endpoint::keep_off();
+        }
+        if endpoint::spin(self)
+            && let outcome @ (Ok(()) | Err(NoRoom::Closed | NoRoom::Died | NoRoom::Fault(_))) =
+                self.make_room()
+        {
+            return outcome;
+        }
+        match endpoint::wait(self, deadline) {
             Ok(outcome) => outcome,
             Err(Unfinished::TimedOut) => Err(NoRoom::Full),
             Err(Unfinished::Cancelled) => Err(NoRoom::Cancelled),
@@ -296,9 +323,7 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Sender<M, A> {
     }
 
     fn stirs(&self) -> bool {
-        // Looked at closely by `look`.
-        let head = self.head_word.load(relaxed::HINT);
-        head != self.cached_head
+        self.seen_free() != 0
     }
 
     fn look(&mut self) -> Option<Self::Outcome> {
