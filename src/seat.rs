@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::atomic::{Word, relaxed, seat as edge};
+use crate::atomic::{Word, as_the_kernel, relaxed, seat as edge};
 use crate::error::{Corrupt, Error};
 use crate::layout;
 use crate::segment::Segment;
@@ -112,8 +112,9 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Self::Private { segment, index } = self {
+            let (segment, index) = (Arc::clone(segment), *index);
             // SEAT: as the kernel does, even for one who was killed.
-            segment.private_lock(*index).unwatched_store(0, edge::RELEASE);
+            as_the_kernel(move || segment.private_lock(index).unwatched_store(0, edge::RELEASE));
         }
     }
 }

@@ -25,7 +25,7 @@ impl Barrier {
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn notifier(self) {
         #[cfg(feature = "test-hooks")]
-        if super::hooks::is_weakened("wake::NOTIFIER") {
+        if super::hooks::is_inert() || super::hooks::is_weakened("wake::NOTIFIER") {
             return;
         }
         #[cfg(loom)]

@@ -65,8 +65,6 @@ struct State {
     budget: Cell<Option<u64>>,
     /// Crash before this access, counted from one.
     crash_at: Cell<Option<u64>>,
-    /// The crash has happened: every later access of this thread is inert.
-    dead: Cell<bool>,
     trace: RefCell<Option<Vec<Access>>>,
     liar: RefCell<Option<Liar>>,
     forger: RefCell<Option<Forger>>,
@@ -198,6 +196,31 @@ pub fn budget<R>(limit: u64, call: impl FnOnce() -> R) -> R {
     result
 }
 
+// Of the OS thread: a kill's unwinding comes by no access, so under loom no other thread
+// of the model runs meanwhile.
+std::thread_local! {
+    /// The unwinding that stands for a kill is under way.
+    static UNWINDING: Cell<bool> = const { Cell::new(false) };
+    /// What the kernel will do at its end.
+    static ESTATE: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does what the kernel does for a process that has ended: at once, or for one who is
+/// being killed when nothing of him is left.
+pub(crate) fn as_the_kernel(work: impl FnOnce() + 'static) {
+    if UNWINDING.get() {
+        ESTATE.with_borrow_mut(|estate| estate.push(Box::new(work)));
+    } else if !is_inert() {
+        work();
+    }
+}
+
+/// Whether this thread makes no accesses any more: it is being killed, or the model that
+/// it is in has failed, and loom can't run its last words.
+pub(super) fn is_inert() -> bool {
+    UNWINDING.get() || (cfg!(loom) && std::thread::panicking())
+}
+
 /// Runs `call`, killed just before its `k`-th shared access (the first is 1).
 ///
 /// A kill unwinds, and makes the facade inert for this thread meanwhile, so that no
@@ -208,13 +231,13 @@ pub fn kill_before<R>(k: u64, call: impl FnOnce() -> R) -> Option<R> {
     with((), |s| {
         s.count.set(0);
         s.crash_at.set(Some(k));
-        s.dead.set(false);
     });
     let result = catch_unwind(AssertUnwindSafe(call));
-    with((), |s| {
-        s.crash_at.set(None);
-        s.dead.set(false);
-    });
+    UNWINDING.set(false);
+    with((), |s| s.crash_at.set(None));
+    for work in ESTATE.take() {
+        work();
+    }
     match result {
         Ok(value) => Some(value),
         Err(payload) if <dyn Any>::is::<Killed>(&*payload) => None,
@@ -247,16 +270,16 @@ pub fn trace<R>(call: impl FnOnce() -> R) -> (R, Vec<Access>) {
     (result, accesses.unwrap_or_default())
 }
 
-/// Every access passes here first. False: this thread is dead, do nothing.
+/// Every access passes here first. False: do nothing.
 pub(crate) fn enter() -> bool {
+    if is_inert() {
+        return false;
+    }
     with(true, |s| {
-        if s.dead.get() {
-            return false;
-        }
         let count = s.count.get() + 1;
         s.count.set(count);
         if s.crash_at.get() == Some(count) {
-            s.dead.set(true);
+            UNWINDING.set(true);
             // Not `panic_any`: a kill is no news for the panic hook.
             resume_unwind(Box::new(Killed));
         }

@@ -35,12 +35,21 @@ pub(crate) use edge::{format, publish, relaxed, retire, seat, wake};
 #[cfg(loom)]
 use futex::Parking;
 pub(crate) use futex::{Futex, Slept};
+#[cfg(feature = "test-hooks")]
+pub(crate) use hooks::as_the_kernel;
 pub use span::Span;
 pub(crate) use span::{Area, Origin};
 #[cfg(loom)]
 #[cfg_attr(not(feature = "test-hooks"), expect(unused_imports))]
 pub use span::{Payload, set_payload};
 pub(crate) use word::{Word, pause, yield_now};
+
+/// Does what the kernel does for a process that has ended, where a test has killed one.
+#[cfg(not(feature = "test-hooks"))]
+#[inline(always)]
+pub(crate) fn as_the_kernel(work: impl FnOnce() + 'static) {
+    work();
+}
 
 /// Whether the caller may make an access: tests can have killed it.
 #[cfg(loom)]
