@@ -235,9 +235,6 @@ pub(crate) fn wait<B: Blocked>(
     blocked: &mut B,
     deadline: Option<Instant>,
 ) -> Result<B::Outcome, Unfinished> {
-    if let Some(outcome) = blocked.look() {
-        return Ok(outcome);
-    }
     // Models go to sleep at once: polling adds states and no behaviour.
     if !(cfg!(loom) && blocked.waiter().event.sleeps())
         && let Some(ended) = poll(blocked, deadline)
@@ -257,14 +254,6 @@ fn poll<B: Blocked>(
     let mut looked_around = None;
     let mut polls = POLLS_A_LOOK;
     loop {
-        for _ in 0..polls {
-            pause();
-            if blocked.stirs()
-                && let Some(outcome) = blocked.look()
-            {
-                return Some(Ok(outcome));
-            }
-        }
         if let Some(outcome) = blocked.look() {
             return Some(Ok(outcome));
         }
@@ -272,6 +261,7 @@ fn poll<B: Blocked>(
             return Some(Err(Unfinished::Cancelled));
         }
         if cfg!(loom) {
+            pause();
             continue;
         }
         let now = Instant::now();
@@ -289,6 +279,14 @@ fn poll<B: Blocked>(
         if now.duration_since(*looked_around.get_or_insert(now)) >= slice {
             looked_around = Some(now);
             if let Some(outcome) = blocked.look_around() {
+                return Some(Ok(outcome));
+            }
+        }
+        for _ in 0..polls {
+            pause();
+            if blocked.stirs()
+                && let Some(outcome) = blocked.look()
+            {
                 return Some(Ok(outcome));
             }
         }

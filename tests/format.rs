@@ -97,13 +97,13 @@ fn the_header_table_is_the_header() {
 #[test]
 fn the_slot_table_is_the_layout_and_so_is_the_rule() {
     let rule = |size: usize, align: usize| {
-        let message_at = align.max(8);
+        let message_at = if size < 1024 { align.max(8) } else { align.max(64) };
         let needed = (message_at + size).next_multiple_of(8);
         let stride = match needed {
             0..=64 => needed.next_power_of_two(),
             _ => needed.next_multiple_of(64),
         };
-        (stride.next_multiple_of(message_at), message_at)
+        (stride.next_multiple_of(align.max(8)), message_at)
     };
     for row in table("## Slots", "| size | align | stride | message at |") {
         let [size, align, stride, at] = [0, 1, 2, 3].map(|column| number(&row[column]) as usize);
@@ -232,6 +232,15 @@ fn byte_messages_are_laid_out_as_documented() {
     let message = known["slots"] + at as u64;
     assert_eq!(bytes.at(message), 11);
     assert_eq!(bytes.0[message as usize + 8..][..11], *b"eleven long");
+
+    // Long ones: the bytes begin on a cache line.
+    let name = random_name();
+    let ring = Ring::<[u8]>::options().capacity(2).max_len(1024).create_new(&name.shm()).unwrap();
+    ring.sender().unwrap().send(b"eleven long").unwrap();
+    let bytes = Bytes(fs::read(format!("/dev/shm/{name}")).unwrap());
+    assert_eq!(bytes.header("length"), known["slots"] + 2 * 1088);
+    assert_eq!(bytes.at(known["slots"] + 56), 11);
+    assert_eq!(bytes.0[known["slots"] as usize + 64..][..11], *b"eleven long");
 }
 
 #[test]
