@@ -30,7 +30,7 @@ fn feed(address: &str) -> Result<(), Box<dyn std::error::Error>> {
         Command::new(std::env::current_exe()?).args(["strategy", address]).spawn()?;
     sender.wait_for_peer(Some(Duration::from_secs(10)))?;
 
-    let mut price = 100_00;
+    let mut price = 10_000;
     for i in 0..TICKS {
         price += i64::from(i.wrapping_mul(2_654_435_761) >> 30) - 1;
         sender.send(Tick { instrument: i % 16, size: 1 + i % 100, price })?;

@@ -67,7 +67,7 @@ pub(crate) mod header {
     /// Over all words between version and creation id.
     pub(crate) const CHECKSUM: usize = 96;
     /// The header's words, in order, and their names in errors and in docs/format.md.
-    #[cfg(any(test, feature = "test-hooks"))]
+    #[cfg(feature = "test-hooks")]
     pub(crate) const TABLE: &[(usize, &str)] = &[
         (MAGIC, "magic"),
         (VERSION, "version"),

@@ -64,7 +64,7 @@ const NOT_FULL: usize = 1;
 
 /// An opened ring of `M`; gives its two endpoints.
 ///
-/// `M` is a [`Message`](crate::Message), or `[u8]` for byte messages up to a maximum
+/// `M` is a [`Message`], or `[u8]` for byte messages up to a maximum
 /// length. Cheap to clone; clones share one mapping, which lives as long as any of them
 /// or any endpoint.
 pub struct Ring<M: ?Sized, A = Copying> {
