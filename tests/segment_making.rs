@@ -9,7 +9,7 @@ mod support;
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use annulus::{Error, Observer, SeatState};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
-use segments::{Refusal, SPOTS, refusal};
+use segments::{Refusal, SPOTS, Spot, refusal};
 use support::{Child, Family, Role, random_name};
 
 support::roles! {
@@ -157,6 +157,11 @@ fn who_opens_or_makes_a_segment_that_others_remove_gets_a_whole_one() {
 
 /// In a /dev/shm of one mebibyte.
 fn runs_out_of_memory(role: &mut Role) {
+    if role.argument(0) == "without nameless files"
+        && let Err(error) = forbid_nameless_files()
+    {
+        return role.say(&format!("no filter of system calls: {error}"));
+    }
     let free = || nix::sys::statvfs::statvfs("/dev/shm").unwrap().blocks_free();
     let names = || fs::read_dir("/dev/shm").unwrap().count();
     let before = (free(), names());
@@ -185,13 +190,17 @@ fn runs_out_of_memory(role: &mut Role) {
 #[test]
 fn without_memory_nothing_is_made_and_nothing_left() {
     let family = Family::new();
-    let child = family.child(runs_out_of_memory).private_shm(1 << 20);
-    let mut child = match child.try_spawn() {
-        Ok(child) => child,
-        Err(unavailable) => support::skip!("{unavailable}"),
-    };
-    child.expect("enough");
-    child.wait_ok();
+    for files in ["with nameless files", "without nameless files"] {
+        let child = family.child(runs_out_of_memory).arg(files).private_shm(1 << 20);
+        let mut child = match child.try_spawn() {
+            Ok(child) => child,
+            Err(unavailable) => support::skip!("{unavailable}"),
+        };
+        match child.hear().as_str() {
+            "enough" => child.wait_ok(),
+            unavailable => support::skip!("{unavailable}"),
+        }
+    }
 }
 
 fn makes_until_killed(role: &mut Role) {
@@ -287,6 +296,22 @@ fn forbid_nameless_files() -> std::io::Result<()> {
     if (quiet, set) == (0, 0) { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
+/// The temporary names beside a spot.
+fn temporaries(spot: &Spot) -> Vec<String> {
+    let names = fs::read_dir(spot.path.parent().unwrap()).unwrap();
+    let names = names.filter_map(|name| name.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(".annulus-")).collect()
+}
+
+/// Whether a thread made it; if not, because another had.
+fn ok(thread: thread::ScopedJoinHandle<'_, Result<(), Error>>) -> bool {
+    match thread.join().unwrap() {
+        Ok(()) => true,
+        Err(Error::AlreadyExists { .. }) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
 fn makes_without_nameless_files(role: &mut Role) {
     if let Err(error) = forbid_nameless_files() {
         return role.say(&format!("no filter of system calls: {error}"));
@@ -298,6 +323,7 @@ fn makes_without_nameless_files(role: &mut Role) {
     for spot in SPOTS {
         let spot = spot();
         let options = Ring::<u64>::options().capacity(8).mode(0o640);
+        let beside = temporaries(&spot);
         let ring = options.create_new(&spot.address).unwrap();
         assert_eq!(spot.path.metadata().unwrap().mode() & 0o7777, 0o640);
         assert_eq!(spot.path.metadata().unwrap().nlink(), 1);
@@ -306,11 +332,20 @@ fn makes_without_nameless_files(role: &mut Role) {
         assert_eq!(refusal(options.create_new(&spot.address)), Refusal::AlreadyExists);
         assert_eq!(spot.traits(), before);
         assert_eq!(options.open(&spot.address).unwrap().receiver().unwrap().recv(), Ok(1));
-        let temporary = |folder: &Path| {
-            let names = fs::read_dir(folder).unwrap().filter_map(Result::ok);
-            names.filter(|name| name.file_name().to_string_lossy().starts_with(".annulus-")).count()
-        };
-        assert_eq!(temporary(spot.path.parent().unwrap()), 0, "nothing beside it");
+        drop(ring);
+        annulus::unlink(&spot.address).unwrap();
+        // Two at once: one is too late to give its name.
+        for _ in 0..100 {
+            let ready = Barrier::new(2);
+            let make = || {
+                ready.wait();
+                options.create_new(&spot.address).map(drop)
+            };
+            let made = thread::scope(|scope| [scope.spawn(make), scope.spawn(make)].map(ok));
+            assert_ne!(made[0], made[1], "one of the two");
+            annulus::unlink(&spot.address).unwrap();
+        }
+        assert_eq!(temporaries(&spot), beside, "nothing is left beside it");
     }
     role.say("made");
 }
