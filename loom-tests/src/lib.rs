@@ -12,6 +12,7 @@
 #![cfg(loom)]
 
 pub mod models;
+pub mod nets;
 pub mod opening;
 pub mod spec;
 pub mod spsc;

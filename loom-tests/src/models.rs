@@ -1,7 +1,8 @@
-//! The models of the spsc ring: what is done, and how far it is explored.
+//! The models of the spsc ring: what is done, how far it is explored, and which edge or
+//! guarantee that guards. What is permitted follows from `spec`.
 //!
-//! The floors are half of the executions that there were when a model was written, at CI
-//! bounds and with the kind of payload that had fewer.
+//! A floor is about half of the executions that there were, at CI bounds, when the model
+//! was written.
 
 use crate::Bounds;
 use crate::spec::Do::{self, *};
@@ -12,289 +13,400 @@ use crate::spsc::Model;
 /// What is left, for one who comes when all have ended.
 const DRAIN: &[Do] = &[Attach(Receiver), RecvMany(8), Recv];
 
-fn model(
-    name: &'static str,
-    (bounds, floor): (Bounds, usize),
-    capacity: u64,
-    threads: &[Thread],
-    last: &[Do],
-) -> Model {
-    let script = Script { capacity, threads: threads.to_vec(), last: last.to_vec() };
-    Model { name, script, bounds, floor, words: 1 }
+fn receiver(does: &[Do]) -> Thread {
+    Thread { begins: Some(Receiver), ..comer(does) }
 }
+
+fn sender(does: &[Do]) -> Thread {
+    Thread { begins: Some(Sender), ..comer(does) }
+}
+
+fn comer(does: &[Do]) -> Thread {
+    Thread { begins: None, does: does.to_vec(), mortal: false }
+}
+
+fn script(capacity: u64, threads: &[Thread], last: &[Do]) -> Script {
+    Script { capacity, threads: threads.to_vec(), last: last.to_vec() }
+}
+
+/// Names models after their functions.
+macro_rules! list {
+    ($($name:ident),* $(,)?) => {
+        &[$((stringify!($name), $name as fn() -> Model)),*]
+    };
+}
+
+/// A model and its name.
+pub type Named = (&'static str, fn() -> Model);
 
 /// Models in which nobody dies.
-pub fn of_the_living() -> Vec<Model> {
-    vec![
-        model(
-            "a message is there or not",
-            (Bounds::none(), 1),
-            1,
-            &[Thread::receiver(&[Recv, Recv]), Thread::sender(&[Send(1)])],
-            DRAIN,
-        ),
-        model(
-            "one slot laps without overwriting",
-            (Bounds::none(), 1),
-            1,
-            &[Thread::receiver(&[Recv; 3]), Thread::sender(&[Send(1), Send(2), Send(3)])],
-            DRAIN,
-        ),
-        model(
-            "two slots lap without overwriting",
-            (Bounds::ci(3), 1),
-            2,
-            &[Thread::receiver(&[Recv; 3]), Thread::sender(&[Send(1), Send(2), Send(3), Send(4)])],
-            DRAIN,
-        ),
-        Model {
-            words: 2,
-            ..model(
-                "no message is torn",
-                (Bounds::none(), 1),
-                1,
-                &[Thread::receiver(&[Recv; 2]), Thread::sender(&[Send(1), Send(2)])],
-                DRAIN,
-            )
-        },
-        model(
-            "a batch is received in order, in parts",
-            (Bounds::ci(3), 1),
-            2,
-            &[
-                Thread::receiver(&[RecvMany(3), RecvMany(3)]),
-                Thread::sender(&[SendMany(&[1, 2, 3]), SendMany(&[4, 5])]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a reservation is sent or not, whole",
-            (Bounds::none(), 1),
-            1,
-            &[
-                Thread::receiver(&[Recv; 2]),
-                Thread::sender(&[Abort(1), Commit(2), Abort(3), Commit(4)]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a guard keeps its slot",
-            (Bounds::none(), 1),
-            1,
-            &[Thread::receiver(&[Guard; 2]), Thread::sender(&[Send(1), Send(2), Send(3)])],
-            DRAIN,
-        ),
-        model(
-            "a forgotten guard keeps its slot until the next operation",
-            (Bounds::none(), 1),
-            1,
-            &[Thread::receiver(&[Forget, Recv]), Thread::sender(&[Send(1), Send(2), Send(3)])],
-            DRAIN,
-        ),
-        model(
-            "a forgotten guard is settled by leaving",
-            (Bounds::none(), 1),
-            1,
-            &[Thread::receiver(&[Forget, Leave]), Thread::sender(&[Send(1), Send(2), Send(3)])],
-            DRAIN,
-        ),
-        model(
-            "all that was sent is received before Closed",
-            (Bounds::none(), 1),
-            2,
-            &[Thread::receiver(&[Recv; 3]), Thread::sender(&[Send(1), Send(2), Leave])],
-            DRAIN,
-        ),
-        model(
-            "a batch is received before Closed",
-            (Bounds::none(), 1),
-            2,
-            &[Thread::receiver(&[RecvMany(2); 2]), Thread::sender(&[SendMany(&[1, 2]), Leave])],
-            DRAIN,
-        ),
-        model(
-            "room is seen before Closed",
-            (Bounds::none(), 1),
-            1,
-            &[Thread::sender(&[Send(1), Send(2), Send(3)]), Thread::receiver(&[Recv, Leave])],
-            DRAIN,
-        ),
-        model(
-            "a sender follows another",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::receiver(&[Recv; 2]),
-                Thread::sender(&[Send(1), Leave]),
-                Thread::comer(&[Attach(Sender), Send(2)]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a sender follows another into the slot that was received from",
-            (Bounds::ci(2), 1),
-            1,
-            &[
-                Thread::receiver(&[Recv]),
-                Thread::sender(&[Send(1), Leave]),
-                Thread::comer(&[Attach(Sender), Send(2)]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a receiver follows another",
-            (Bounds::ci(2), 1),
-            1,
-            &[
-                Thread::sender(&[Send(1), Send(2)]),
-                Thread::receiver(&[Recv, Leave]),
-                Thread::comer(&[Attach(Receiver), Recv]),
-            ],
-            DRAIN,
-        ),
-    ]
+pub const LIVING: &[Named] = list![
+    a_message_is_there_or_not,
+    one_slot_laps_without_overwriting,
+    two_slots_lap_without_overwriting,
+    no_message_is_torn,
+    a_batch_arrives_in_order_in_parts,
+    a_reservation_is_sent_whole_or_not_at_all,
+    a_guard_keeps_its_slot,
+    a_forgotten_guard_keeps_its_slot_until_the_next_operation,
+    a_forgotten_guard_is_settled_by_leaving,
+    all_is_received_before_closed,
+    a_batch_is_received_before_closed,
+    room_is_seen_before_closed,
+    a_sender_follows_another,
+    a_sender_follows_another_into_a_used_slot,
+    a_receiver_follows_another,
+    two_senders_come_at_once,
+    two_receivers_come_at_once,
+];
+
+/// Models in which one or two are killed, before any one of their accesses.
+pub const DYING: &[Named] = list![
+    a_dead_senders_messages_are_received,
+    a_dead_senders_batch_is_received_in_part,
+    a_dead_sender_leaves_no_half_of_a_message,
+    a_sender_takes_over,
+    a_sender_takes_over_on_the_second_lap,
+    a_receiver_takes_over,
+    a_receiver_takes_over_in_a_batch,
+    what_a_dead_guard_exposed_comes_again_marked,
+    what_was_exposed_and_forgotten_comes_again_marked,
+    a_mark_outlives_one_who_leaves_without_the_message,
+    a_mark_outlives_two_who_die,
+    two_dead_senders_leave_no_hole,
+    a_death_is_noticed_while_a_successor_comes,
+    one_who_dies_while_noticing_a_death_changes_nothing,
+];
+
+/// Guards PUBLISH: whoever sees the stamp sees the message.
+pub fn a_message_is_there_or_not() -> Model {
+    let script = script(1, &[receiver(&[Recv, Recv]), sender(&[Send(1)])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 32, words: 1 }
 }
 
-/// Models in which somebody is killed before any one of his accesses.
-pub fn of_the_dying() -> Vec<Model> {
-    vec![
-        model(
-            "a dead sender's messages are received, and one says Died",
-            (Bounds::none(), 1),
-            2,
-            &[
-                Thread::receiver(&[Recv, Peer, Recv]),
-                Thread::sender(&[Send(1), Send(2), Leave]).mortal(),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a dead sender's batch is received in part",
-            (Bounds::none(), 1),
-            2,
-            &[Thread::receiver(&[RecvMany(2)]), Thread::sender(&[SendMany(&[1, 2])]).mortal()],
-            &[Attach(Sender), SendMany(&[3, 4]), Leave, Attach(Receiver), RecvMany(8), Recv],
-        ),
-        model(
-            "a sender takes over from a dead one",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::receiver(&[Recv; 2]),
-                Thread::sender(&[Send(1), Leave]).mortal(),
-                Thread::comer(&[Attach(Sender), Send(2)]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a sender takes over from a dead one on its second lap",
-            (Bounds::ci(2), 1),
-            1,
-            &[
-                Thread::receiver(&[Recv; 2]),
-                Thread::sender(&[Send(1), Commit(2), Leave]).mortal(),
-                Thread::comer(&[Attach(Sender), Send(3)]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a receiver takes over from a dead one",
-            (Bounds::ci(2), 1),
-            1,
-            &[
-                Thread::sender(&[Send(1), Send(2)]),
-                Thread::receiver(&[Recv, Leave]).mortal(),
-                Thread::comer(&[Attach(Receiver), Recv]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a receiver takes over a batch from a dead one",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::sender(&[SendMany(&[1, 2]), Send(3)]),
-                Thread::receiver(&[RecvMany(2), Leave]).mortal(),
-                Thread::comer(&[Attach(Receiver), RecvMany(2)]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "what a dead receiver had exposed comes again, marked",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::sender(&[Send(1), Send(2)]),
-                Thread::receiver(&[Guard, Leave]).mortal(),
-                Thread::comer(&[Attach(Receiver), Guard, Recv]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "what a dead receiver had exposed and forgotten comes again, marked",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::sender(&[Send(1), Send(2)]),
-                Thread::receiver(&[Forget, Recv, Leave]).mortal(),
-                Thread::comer(&[Attach(Receiver), Recv]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a mark outlives receivers who leave without the message",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::sender(&[Send(1)]),
-                Thread::receiver(&[Guard, Leave]).mortal(),
-                Thread::comer(&[Attach(Receiver), Leave]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "a mark outlives two dead receivers",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::sender(&[Send(1)]),
-                Thread::receiver(&[Guard, Leave]).mortal(),
-                Thread::comer(&[Attach(Receiver), Guard, Leave]).mortal(),
-            ],
-            DRAIN,
-        ),
-        model(
-            "two dead senders leave no hole",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::receiver(&[Recv]),
-                Thread::sender(&[Send(1), Leave]).mortal(),
-                Thread::comer(&[Attach(Sender), Send(2), Leave]).mortal(),
-            ],
-            &[Attach(Sender), Send(3), Leave, Attach(Receiver), RecvMany(8), Recv],
-        ),
-        model(
-            "a death is noticed once, while a successor comes",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::receiver(&[Peer, Recv]),
-                Thread::sender(&[Send(1), Leave]).mortal(),
-                Thread::comer(&[Attach(Sender), Leave]),
-            ],
-            DRAIN,
-        ),
-        model(
-            "one who dies while noticing a death changes nothing",
-            (Bounds::ci(2), 1),
-            2,
-            &[
-                Thread::comer(&[Attach(Receiver), Peer]),
-                Thread::receiver(&[Peer, Leave]).mortal(),
-                Thread::sender(&[Send(1), Leave]).mortal(),
-            ],
-            DRAIN,
-        ),
-    ]
+/// Guards RETIRE: a full ring never overwrites a slot that is still being read.
+pub fn one_slot_laps_without_overwriting() -> Model {
+    let script = script(1, &[receiver(&[Recv; 3]), sender(&[Send(1), Send(2), Send(3)])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 2000, words: 1 }
+}
+
+/// Guards RETIRE, and that what is received is a prefix of what was sent, in order.
+pub fn two_slots_lap_without_overwriting() -> Model {
+    let script =
+        script(2, &[receiver(&[Recv; 3]), sender(&[Send(1), Send(2), Send(3), Send(4)])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 8000, words: 1 }
+}
+
+/// Guards PUBLISH and RETIRE for every word of a message.
+pub fn no_message_is_torn() -> Model {
+    let script = script(1, &[receiver(&[Recv; 2]), sender(&[Send(1), Send(2)])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 110, words: 2 }
+}
+
+/// Guards PUBLISH for each message of a batch on its own; RETIRE for a run at once.
+pub fn a_batch_arrives_in_order_in_parts() -> Model {
+    let script = script(
+        2,
+        &[
+            receiver(&[RecvMany(3), RecvMany(3)]),
+            sender(&[SendMany(&[1, 2, 3]), SendMany(&[4, 5])]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::none(), floor: 910, words: 1 }
+}
+
+/// Guards PUBLISH at commit. Permitted: nothing of an aborted one is ever seen.
+pub fn a_reservation_is_sent_whole_or_not_at_all() -> Model {
+    let script = script(
+        1,
+        &[receiver(&[Recv; 2]), sender(&[Abort(1), Commit(2), Abort(3), Commit(4)])],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::none(), floor: 300, words: 1 }
+}
+
+/// Guards RETIRE at the guard's drop, not before.
+pub fn a_guard_keeps_its_slot() -> Model {
+    let script = script(1, &[receiver(&[Guard; 2]), sender(&[Send(1), Send(2), Send(3)])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 340, words: 1 }
+}
+
+/// Guards RETIRE by the next operation.
+pub fn a_forgotten_guard_keeps_its_slot_until_the_next_operation() -> Model {
+    let script =
+        script(1, &[receiver(&[Forget, Recv]), sender(&[Send(1), Send(2), Send(3)])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 210, words: 1 }
+}
+
+/// Guards RETIRE by leaving.
+pub fn a_forgotten_guard_is_settled_by_leaving() -> Model {
+    let script =
+        script(1, &[receiver(&[Forget, Leave]), sender(&[Send(1), Send(2), Send(3)])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 240, words: 1 }
+}
+
+/// Guards SEAT: whoever sees a sender gone sees his last message.
+pub fn all_is_received_before_closed() -> Model {
+    let script = script(2, &[receiver(&[Recv; 3]), sender(&[Send(1), Send(2), Leave])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 1600, words: 1 }
+}
+
+/// Guards SEAT, for the stamps of a run.
+pub fn a_batch_is_received_before_closed() -> Model {
+    let script =
+        script(2, &[receiver(&[RecvMany(2); 2]), sender(&[SendMany(&[1, 2]), Leave])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 490, words: 1 }
+}
+
+/// Guards SEAT: whoever sees a receiver gone sees how far he came.
+pub fn room_is_seen_before_closed() -> Model {
+    let script =
+        script(1, &[sender(&[Send(1), Send(2), Send(3)]), receiver(&[Recv, Leave])], DRAIN);
+    Model { script, bounds: Bounds::none(), floor: 370, words: 1 }
+}
+
+/// Guards SEAT: a successor sees all stamps of one who left.
+pub fn a_sender_follows_another() -> Model {
+    let script = script(
+        2,
+        &[receiver(&[Recv; 2]), sender(&[Send(1), Leave]), comer(&[Attach(Sender), Send(2)])],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 6400, words: 1 }
+}
+
+/// Guards RETIRE, seen by one who comes when the slot is free already.
+pub fn a_sender_follows_another_into_a_used_slot() -> Model {
+    let script = script(
+        1,
+        &[receiver(&[Recv]), sender(&[Send(1), Leave]), comer(&[Attach(Sender), Send(2)])],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::none(), floor: 2700, words: 1 }
+}
+
+/// Guards SEAT: a successor sees the head and the stamps that one who left saw.
+pub fn a_receiver_follows_another() -> Model {
+    let script = script(
+        1,
+        &[sender(&[Send(1), Send(2)]), receiver(&[Recv, Leave]), comer(&[Attach(Receiver), Recv])],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 2900, words: 1 }
+}
+
+/// Guards SEAT: one at a time, and the second sees all that the first did.
+pub fn two_senders_come_at_once() -> Model {
+    let script = script(
+        2,
+        &[comer(&[Attach(Sender), Send(1), Leave]), comer(&[Attach(Sender), Send(2), Leave])],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::none(), floor: 22, words: 1 }
+}
+
+/// Guards SEAT, on the other side.
+pub fn two_receivers_come_at_once() -> Model {
+    let script = script(
+        2,
+        &[
+            sender(&[Send(1), Send(2), Leave]),
+            comer(&[Attach(Receiver), Recv, Leave]),
+            comer(&[Attach(Receiver), Recv, Leave]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 4400, words: 1 }
+}
+
+/// Guards SEAT: whoever notices a death sees the last message of the dead.
+pub fn a_dead_senders_messages_are_received() -> Model {
+    let script = script(
+        2,
+        &[receiver(&[Recv, Peer, Recv]), sender(&[Send(1), Send(2), Leave]).mortal()],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::none(), floor: 2300, words: 1 }
+}
+
+/// Guards PUBLISH in ascending order: what is there of a batch is a prefix, without a
+/// hole.
+pub fn a_dead_senders_batch_is_received_in_part() -> Model {
+    let script = script(
+        2,
+        &[receiver(&[RecvMany(2)]), sender(&[SendMany(&[1, 2])]).mortal()],
+        &[Attach(Sender), SendMany(&[3, 4]), Leave, Attach(Receiver), RecvMany(8), Recv],
+    );
+    Model { script, bounds: Bounds::none(), floor: 66, words: 1 }
+}
+
+/// Guards PUBLISH: a slot that was written and not committed is written anew.
+pub fn a_dead_sender_leaves_no_half_of_a_message() -> Model {
+    let script = script(
+        1,
+        &[
+            receiver(&[Recv]),
+            sender(&[Commit(1), Abort(2), Leave]).mortal(),
+            comer(&[Attach(Sender), Send(3)]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 6500, words: 2 }
+}
+
+/// Guards SEAT: a successor sees all stamps of the dead.
+pub fn a_sender_takes_over() -> Model {
+    let script = script(
+        2,
+        &[
+            receiver(&[Recv; 2]),
+            sender(&[Send(1), Leave]).mortal(),
+            comer(&[Attach(Sender), Send(2)]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 19000, words: 1 }
+}
+
+/// Guards SEAT and RETIRE: a successor finds the tail behind a full ring.
+pub fn a_sender_takes_over_on_the_second_lap() -> Model {
+    let script = script(
+        1,
+        &[
+            receiver(&[Recv; 2]),
+            sender(&[Send(1), Commit(2), Leave]).mortal(),
+            comer(&[Attach(Sender), Send(3)]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 57000, words: 1 }
+}
+
+/// Guards SEAT: a successor sees the head of the dead. Permitted: each message once, or
+/// never if its receiver died with it.
+pub fn a_receiver_takes_over() -> Model {
+    let script = script(
+        1,
+        &[
+            sender(&[Send(1), Send(2)]),
+            receiver(&[Recv, Leave]).mortal(),
+            comer(&[Attach(Receiver), Recv]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 16000, words: 1 }
+}
+
+/// The same for a run, which is received in one step.
+pub fn a_receiver_takes_over_in_a_batch() -> Model {
+    let script = script(
+        2,
+        &[
+            sender(&[SendMany(&[1, 2]), Send(3)]),
+            receiver(&[RecvMany(2), Leave]).mortal(),
+            comer(&[Attach(Receiver), RecvMany(2)]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(2), floor: 15000, words: 1 }
+}
+
+/// Guards SEAT: a successor sees the claim of the dead. Permitted: the mark exactly where
+/// guarantee 2 puts it.
+pub fn what_a_dead_guard_exposed_comes_again_marked() -> Model {
+    let script = script(
+        2,
+        &[
+            sender(&[Send(1), Send(2)]),
+            receiver(&[Guard, Leave]).mortal(),
+            comer(&[Attach(Receiver), Guard, Recv]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 16000, words: 1 }
+}
+
+/// The same for a forgotten guard, until the next operation settles it.
+pub fn what_was_exposed_and_forgotten_comes_again_marked() -> Model {
+    let script = script(
+        2,
+        &[
+            sender(&[Send(1), Send(2)]),
+            receiver(&[Forget, Recv, Leave]).mortal(),
+            comer(&[Attach(Receiver), Recv]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 19000, words: 1 }
+}
+
+/// Guarantee 2, handed on by the living.
+pub fn a_mark_outlives_one_who_leaves_without_the_message() -> Model {
+    let script = script(
+        2,
+        &[
+            sender(&[Send(1)]),
+            receiver(&[Guard, Leave]).mortal(),
+            comer(&[Attach(Receiver), Leave]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::none(), floor: 380, words: 1 }
+}
+
+/// Guarantee 2, handed on by the dead.
+pub fn a_mark_outlives_two_who_die() -> Model {
+    let script = script(
+        2,
+        &[
+            sender(&[Send(1)]),
+            receiver(&[Guard, Leave]).mortal(),
+            comer(&[Attach(Receiver), Guard, Leave]).mortal(),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(2), floor: 13000, words: 1 }
+}
+
+/// SEAT twice: the third sender continues behind all that was committed.
+pub fn two_dead_senders_leave_no_hole() -> Model {
+    let script = script(
+        2,
+        &[
+            receiver(&[Recv]),
+            sender(&[Send(1), Leave]).mortal(),
+            comer(&[Attach(Sender), Send(2), Leave]).mortal(),
+        ],
+        &[Attach(Sender), Send(3), Leave, Attach(Receiver), RecvMany(8), Recv],
+    );
+    Model { script, bounds: Bounds::ci(2), floor: 11000, words: 1 }
+}
+
+/// Guards SEAT: nobody takes the successor for the dead.
+pub fn a_death_is_noticed_while_a_successor_comes() -> Model {
+    let script = script(
+        2,
+        &[
+            receiver(&[Peer, Recv]),
+            sender(&[Send(1), Leave]).mortal(),
+            comer(&[Attach(Sender), Leave]),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 13000, words: 1 }
+}
+
+/// Guards SEAT: the next one finds the same.
+pub fn one_who_dies_while_noticing_a_death_changes_nothing() -> Model {
+    let script = script(
+        2,
+        &[
+            comer(&[Attach(Receiver), Peer]),
+            receiver(&[Peer, Leave]).mortal(),
+            sender(&[Send(1), Leave]).mortal(),
+        ],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::ci(3), floor: 19000, words: 1 }
 }

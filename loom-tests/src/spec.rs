@@ -130,21 +130,6 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// A thread that is given the sender.
-    pub fn sender(does: &[Do]) -> Self {
-        Self { begins: Some(Role::Sender), does: does.to_vec(), mortal: false }
-    }
-
-    /// A thread that is given the receiver.
-    pub fn receiver(does: &[Do]) -> Self {
-        Self { begins: Some(Role::Receiver), does: does.to_vec(), mortal: false }
-    }
-
-    /// A thread that attaches by itself.
-    pub fn comer(does: &[Do]) -> Self {
-        Self { begins: None, does: does.to_vec(), mortal: false }
-    }
-
     /// The same, killed somewhere.
     #[must_use]
     pub fn mortal(self) -> Self {

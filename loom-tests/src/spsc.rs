@@ -16,8 +16,6 @@ use crate::{Bounds, Found, explore, find_bug};
 /// A script, and how far it is explored.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// A sentence: what it shows.
-    pub name: &'static str,
     /// What is done.
     pub script: Script,
     /// How far executions are explored.
@@ -48,7 +46,7 @@ impl Model {
     ///
     /// # Panics
     /// If that is not so, or if there were fewer executions than the floor.
-    pub fn check(&self) {
+    pub fn check(&self, name: &str) {
         let sequential = self.script.outcomes(Memory::Sequential);
         let permitted = self.script.outcomes(Memory::Late);
         assert!(sequential.is_subset(&permitted), "the specification contradicts itself");
@@ -56,8 +54,7 @@ impl Model {
             let began = std::time::Instant::now();
             let Checked { executions, kills, outcomes } = self.explore(payload, &permitted);
             println!(
-                "{}, {payload:?}: {executions} executions, {kills} kills, {} outcomes ({} sequential), {:.1?}",
-                self.name,
+                "{name}, {payload:?}: {executions} executions, {kills} kills, {} outcomes ({} sequential), {:.1?}",
                 outcomes.len(),
                 sequential.len(),
                 began.elapsed(),
@@ -103,8 +100,8 @@ impl Model {
         self.for_each_kill_from(&mut Vec::new(), mortals, &mut explore);
     }
 
-    /// The same for the mortals that are not in `before` yet: whether to go on, and
-    /// whether the last of `before` was killed in any execution.
+    /// The same for the mortals that are not in `before` yet: whether to go on, and which
+    /// of all mortals were killed in any execution.
     fn for_each_kill_from(
         &self,
         before: &mut Vec<u64>,
@@ -347,7 +344,7 @@ impl<const W: usize> Stage<W> {
 }
 
 /// Takes a seat as soon as it is free.
-fn attach<E>(take: impl Fn() -> Result<E, Error>) -> E {
+pub(crate) fn attach<E>(take: impl Fn() -> Result<E, Error>) -> E {
     loop {
         match take() {
             Ok(endpoint) => return endpoint,

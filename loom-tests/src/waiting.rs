@@ -1,8 +1,13 @@
 //! Models of endpoints that sleep: the ring and its events together.
 
-use annulus::hooks::{Payload, set_payload, weaken};
-use annulus::{RecvError, spsc};
+use std::collections::BTreeSet;
+
+use annulus::RecvError;
+use annulus::hooks::{Payload, kill_before, set_payload, weaken};
+use annulus::spsc::{self, Ring};
 use loom::thread;
+
+use crate::spsc::attach;
 
 /// Sends `count` messages through `capacity` slots, both sides sleeping when they must, and
 /// gives what was received before Closed.
@@ -18,14 +23,105 @@ pub fn a_stream(payload: Payload, capacity: u64, count: u64) -> Vec<u64> {
             sender.send(message).expect("the receiver stays");
         }
     });
+    let received = receive_until_closed(|| receiver.recv());
+    sending.join().expect("it would have failed");
+    received
+}
+
+fn receive_until_closed(mut recv: impl FnMut() -> Result<u64, RecvError>) -> Vec<u64> {
     let mut received = Vec::new();
     loop {
-        match receiver.recv() {
+        match recv() {
             Ok(message) => received.push(message),
-            Err(RecvError::Closed) => break,
+            Err(RecvError::Closed) => return received,
             Err(error) => panic!("receiving: {error}"),
         }
     }
+}
+
+/// One waits for a message that never comes; another ends the waiting.
+///
+/// # Panics
+/// If the wait ends in another way. A cancellation that is missed is a deadlock.
+pub fn a_cancellation(payload: Payload) {
+    set_payload(payload);
+    weaken(None);
+    let (sender, mut receiver) = spsc::channel::<u64>(1).expect("a ring");
+    let cancel = receiver.cancel_handle();
+    let cancelling = thread::spawn(move || cancel.cancel());
+    assert_eq!(receiver.recv(), Err(RecvError::Cancelled));
+    cancelling.join().expect("it would have failed");
+    drop(sender);
+}
+
+/// Whether somebody was killed, and what the two received who received, one after the
+/// other. A dead one's message is not among it.
+pub type Received = (bool, Vec<u64>);
+
+/// A sender who has room for one of two messages; a receiver who is killed before his
+/// access number `kill`, if he comes to it; and a successor, who receives until Closed.
+///
+/// # Panics
+/// If anybody is told of anything else. If the successor does not wake the sender, whom
+/// the dead should have woken, that is a deadlock.
+pub fn a_sender_sleeps_and_a_receiver_dies(payload: Payload, kill: u64) -> Received {
+    set_payload(payload);
+    weaken(None);
+    let ring = Ring::<u64>::options().capacity(1).create_heap().expect("a ring");
+    let mut sender = ring.sender().expect("the first");
+    let mut first = ring.receiver().expect("the first");
+    let sending = thread::spawn(move || {
+        for message in [1, 2] {
+            sender.send(message).expect("somebody receives");
+        }
+    });
+    let succeeding = thread::spawn(move || {
+        let mut receiver = attach(|| ring.receiver());
+        receive_until_closed(|| receiver.recv())
+    });
+    let got = kill_before(kill, move || first.recv().expect("it is sent"));
     sending.join().expect("it would have failed");
-    received
+    let rest = succeeding.join().expect("it would have failed");
+    (got.is_none(), got.into_iter().chain(rest).collect())
+}
+
+/// What they may receive: if the first one dies, he did not receive, or nobody knows.
+pub fn received_by_two() -> BTreeSet<Received> {
+    BTreeSet::from([(true, vec![1, 2]), (true, vec![2]), (false, vec![1, 2])])
+}
+
+/// A receiver who waits; a sender who is killed before his access number `kill`, if he
+/// comes to it, and leaves otherwise; and a successor, who sends another message.
+///
+/// # Panics
+/// As [`a_sender_sleeps_and_a_receiver_dies`].
+pub fn a_receiver_sleeps_and_a_sender_dies(payload: Payload, kill: u64) -> Received {
+    set_payload(payload);
+    weaken(None);
+    let ring = Ring::<u64>::options().capacity(2).create_heap().expect("a ring");
+    let mut first = ring.sender().expect("the first");
+    let mut receiver = ring.receiver().expect("the first");
+    let sending = thread::spawn(move || {
+        kill_before(kill, move || first.try_send(1).expect("there is room")).is_none()
+    });
+    let succeeding = thread::spawn(move || {
+        let mut sender = attach(|| ring.sender());
+        sender.try_send(2).expect("there is room");
+    });
+    let received = receive_until_closed(|| receiver.recv());
+    succeeding.join().expect("it would have failed");
+    (sending.join().expect("it would have failed"), received)
+}
+
+/// What may be received: the dead one's message or not. Closed may be said between two
+/// who leave in order, of whom one may still be killed when he has said that he leaves.
+pub fn received_from_two() -> BTreeSet<Received> {
+    let both = vec![1, 2];
+    BTreeSet::from([
+        (true, vec![2]),
+        (true, both.clone()),
+        (true, vec![1]),
+        (false, both),
+        (false, vec![1]),
+    ])
 }

@@ -1,10 +1,41 @@
-//! The spsc ring does what the specification permits, all of it, and nothing else.
+//! The spsc ring among the living does what the specification permits, all of it, and
+//! nothing else.
 
 #![cfg(loom)]
 
 use annulus_loom_tests::models;
 
-#[test]
-fn the_living_do_what_is_permitted() {
-    models::of_the_living().iter().for_each(|model| model.check());
+macro_rules! check {
+    ($($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            models::$name().check(stringify!($name));
+        })*
+
+        #[test]
+        fn every_model_is_checked() {
+            let checked = [$(stringify!($name)),*];
+            assert!(models::LIVING.iter().map(|(name, _)| *name).eq(checked));
+        }
+    };
+}
+
+check! {
+    a_message_is_there_or_not,
+    one_slot_laps_without_overwriting,
+    two_slots_lap_without_overwriting,
+    no_message_is_torn,
+    a_batch_arrives_in_order_in_parts,
+    a_reservation_is_sent_whole_or_not_at_all,
+    a_guard_keeps_its_slot,
+    a_forgotten_guard_keeps_its_slot_until_the_next_operation,
+    a_forgotten_guard_is_settled_by_leaving,
+    all_is_received_before_closed,
+    a_batch_is_received_before_closed,
+    room_is_seen_before_closed,
+    a_sender_follows_another,
+    a_sender_follows_another_into_a_used_slot,
+    a_receiver_follows_another,
+    two_senders_come_at_once,
+    two_receivers_come_at_once,
 }
