@@ -250,10 +250,12 @@ fn one_who_is_killed_while_making_leaves_a_whole_segment_or_nothing() {
 
 fn makes_under_any_umask(role: &mut Role) {
     for umask in [0o777, 0o077, 0o022, 0] {
-        nix::sys::stat::umask(Mode::from_bits_truncate(umask));
         for spot in SPOTS {
             for mode in [0o600, 0o640, 0o666, 0o400, 0o777] {
+                // Its folder is made under an ordinary one.
+                nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
                 let spot = spot();
+                nix::sys::stat::umask(Mode::from_bits_truncate(umask));
                 let options = Ring::<u64>::options().capacity(8).mode(mode);
                 let ring = options.create_new(&spot.address).unwrap();
                 assert_eq!(spot.path.metadata().unwrap().mode() & 0o7777, mode);
