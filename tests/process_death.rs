@@ -299,7 +299,7 @@ fn two_processes_answer_one_another() {
             (Ground::new(kind, &options()), Ground::new(kind, &options()));
         let (mut sender, mut receiver) = (asks.sender().unwrap(), answered.receiver().unwrap());
         let mut child = back.pass(there.pass(family.child(answers))).spawn();
-        let rounds = if cfg!(feature = "test-hooks") { 2_000 } else { 30_000 };
+        let rounds = if cfg!(feature = "test-hooks") { 1_000 } else { 5_000 };
         for position in 0..scale::scaled(rounds) {
             sender.send(message(position)).unwrap();
             assert_eq!(receiver.recv(), Ok(message(position).map(u64::swap_bytes)));
