@@ -1,80 +1,179 @@
-//! The ordering campaign: each use of an edge weakened, one at a time, until a model fails.
+//! The ordering campaign: each use of an edge weakened, one at a time.
 //!
-//! A use is a line of the code that names an edge; the lines are found by running the
-//! models. What no model finds is a question: it is answered in docs/orderings.md and has
-//! a line in [`SURVIVORS`].
+//! docs/orderings.md says of every line that names an edge what becomes of a ring without
+//! it: the model in which it dies, or that it survives, and then why it is there all the
+//! same. This holds the document to the code and the code to the document.
 
 #![cfg(loom)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use annulus::hooks::{Payload, Use, uses, weaken_use};
+use annulus::hooks::{Payload, edges, uses, weaken_use};
 use annulus_loom_tests::nets::{Caught, Net, first_catch};
 use annulus_loom_tests::{Bounds, is_full};
 
-/// Uses that every model survives: file and function, edge, and why.
-const SURVIVORS: &[(&str, &str, &str)] = &[
-    ("seat.rs notice_death", "seat::RELEASE", "whoever acts on it has held the lock"),
-    ("seat.rs take", "seat::RELEASE", "nobody acts on a live seat; it orders the pid, for people"),
-    ("wait.rs prepare", "wake::ARRIVE", "guards against load buffering, which loom has not"),
-    ("wait.rs wake", "wake::SEEN", "guards against load buffering, which loom has not"),
-    ("wait.rs prepare", "wake::GENERATION", "the sleeper's barrier orders it too"),
-    ("wait.rs wake", "wake::BUMP", "needed by an interruption, not by a notice"),
-];
+/// A place that names an edge: the file and function, and the edge.
+type Place = (String, String);
 
-/// Every use of an edge that orders, which the models come by.
-fn all_uses(nets: &[Net]) -> BTreeSet<Use> {
+/// What the document says of a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It dies in the model of that name.
+    Dies(String),
+    Survives,
+    /// No model comes by.
+    NotModelled,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The rows of "Every use".
+fn documented() -> BTreeMap<Place, Verdict> {
+    let text = std::fs::read_to_string(root().join("docs/orderings.md")).expect("the document");
+    let section = text.split("\n## ").find(|section| section.starts_with("Every use\n"));
+    let rows = section.expect("a section").lines().filter(|line| line.starts_with("| `"));
+    let row = |line: &str| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [edge, place, verdict] = cells[..] else { panic!("three columns: {line}") };
+        let verdict =
+            match verdict.split_once('`').map_or((verdict, ""), |(said, rest)| (said, rest)) {
+                ("dies in ", model) => Verdict::Dies(model.trim_matches('`').to_owned()),
+                (said, _) if said.starts_with("survives") => Verdict::Survives,
+                (said, _) if said.starts_with("not modelled") => Verdict::NotModelled,
+                _ => panic!("no verdict: {line}"),
+            };
+        ((place.replace('`', ""), edge.replace('`', "")), verdict)
+    };
+    rows.map(row).collect()
+}
+
+/// The function around each line of a source file.
+fn functions(text: &str) -> Vec<String> {
+    let (mut of, mut function) = ("", "");
+    let mut names = Vec::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("impl") {
+            of = implementor(rest);
+        } else if line.starts_with('}') {
+            of = "";
+        }
+        let code = line.split("//").next().unwrap_or_default();
+        if let Some((_, rest)) = code.split_once("fn ") {
+            function = rest.split(['(', '<']).next().unwrap_or_default();
+        }
+        let separator = if of.is_empty() { "" } else { "::" };
+        names.push(format!("{of}{separator}{function}"));
+    }
+    names
+}
+
+/// `T` of `<..> T<..> {` and of `<..> Trait for T<..> {`.
+fn implementor(rest: &str) -> &str {
+    let mut depth = 0;
+    let after_generics = rest.find(|c| {
+        depth += i32::from(c == '<') - i32::from(c == '>');
+        depth == 0 && c != '>'
+    });
+    let rest = &rest[after_generics.unwrap_or(0)..];
+    let of = rest.rsplit_once(" for ").map_or(rest, |(_, of)| of).trim();
+    of.split(['<', ' ']).next().unwrap_or_default()
+}
+
+/// Every place in the code that names an edge which orders.
+fn written() -> BTreeSet<Place> {
+    let mut places = BTreeSet::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                // The edges are defined in `atomic`, not used.
+                folders.extend((!path.ends_with("atomic")).then_some(path));
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            let file = path.strip_prefix(root().join("src")).expect("below").to_owned();
+            for (line, function) in text.lines().zip(functions(&text)) {
+                let code = line.split("//").next().unwrap_or_default();
+                // As seat.rs calls it.
+                let code = code.replace("edge::", "seat::");
+                let named = edges().iter().filter(|edge| !edge.starts_with("relaxed::"));
+                for edge in named.filter(|edge| code.contains(**edge)) {
+                    places.insert((format!("{} {function}", file.display()), edge.to_string()));
+                }
+            }
+        }
+    }
+    // Fences are not named where they are used.
+    for (function, edge) in
+        [("Event::notify", "wake::NOTIFIER"), ("Event::prepare", "wake::SLEEPER")]
+    {
+        places.insert((format!("wait.rs {function}"), edge.to_owned()));
+    }
+    places
+}
+
+/// Every use of an edge that orders, which the models come by, and its place.
+fn reached(nets: &[Net]) -> BTreeMap<annulus::hooks::Use, Place> {
     let run = |net: &Net| net.find(Payload::Words, Bounds::preemptions(1));
     let (found, uses) = uses(|| nets.iter().find_map(run));
     assert!(found.is_none(), "without a mutant too: {found:?}");
-    uses.into_iter().filter(|place| !place.edge.starts_with("relaxed::")).collect()
+    let place = |at: &annulus::hooks::Use| {
+        let file = at.file.rsplit_once("src/").expect("annulus's own code").1;
+        let text = std::fs::read_to_string(root().join("src").join(file)).expect("the code");
+        let function = functions(&text).swap_remove(at.line as usize - 1);
+        (format!("{file} {function}"), at.edge.to_owned())
+    };
+    let uses = uses.into_iter().filter(|at| !at.edge.starts_with("relaxed::"));
+    uses.map(|at| (at, place(&at))).collect()
 }
 
-/// The file below `src`, and the function around the line.
-fn function(place: &Use) -> String {
-    let file = place.file.rsplit_once("src/").expect("annulus's own code").1;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src").join(file);
-    let text = std::fs::read_to_string(&path).expect("the code that was compiled");
-    let names = text.lines().take(place.line as usize).filter_map(|line| {
-        let code = line.split("//").next()?;
-        code.split_once("fn ")?.1.split(['(', '<']).next()
-    });
-    format!("{file} {}", names.last().expect("code is in functions"))
-}
-
-/// What catches the use, weakened. One involuntary switch is enough for most mutants, and
-/// two for all that die at all.
-fn verdict(place: &Use, nets: &[Net]) -> Option<Caught> {
-    weaken_use(Some(*place));
-    let caught = first_catch(nets, Bounds::preemptions(1));
-    if caught.is_some() || (is_survivor(place) && !is_full()) {
-        return caught;
-    }
-    first_catch(nets, Bounds::preemptions(2))
-}
-
-fn is_survivor(place: &Use) -> bool {
-    let function = function(place);
-    SURVIVORS.iter().any(|(name, edge, _)| *name == function && *edge == place.edge)
+/// What catches the code as it is now, if the document is right.
+fn caught(nets: &[Net], verdict: &Verdict) -> Option<Caught> {
+    let Verdict::Dies(model) = verdict else {
+        // Nothing does; within two switches if there is time.
+        return first_catch(nets, Bounds::preemptions(if is_full() { 2 } else { 1 }));
+    };
+    let net = nets.iter().position(|net| net.name() == model);
+    let net = net.unwrap_or_else(|| panic!("no model is called {model}"));
+    first_catch(&nets[net..=net], Bounds::preemptions(2))
 }
 
 #[test]
-fn every_edge_is_needed() {
+fn every_use_of_an_edge_is_documented() {
+    assert_eq!(documented().into_keys().collect::<BTreeSet<_>>(), written());
+}
+
+#[test]
+fn every_use_of_an_edge_dies_or_survives_as_documented() {
+    let documented = documented();
     // What keeps sleepers from sleeping too long does nothing where nobody sleeps.
     let (wakeful, sleeping) = (Net::of_the_wakeful(), Net::of_the_sleeping());
-    let mut all = all_uses(&sleeping);
-    all.extend(all_uses(&wakeful));
+    let mut all = reached(&sleeping);
+    all.extend(reached(&wakeful));
+    let modelled: BTreeSet<_> = all.values().cloned().collect();
+    let said = documented.iter().filter(|(_, verdict)| **verdict != Verdict::NotModelled);
+    assert_eq!(modelled, said.map(|(place, _)| place.clone()).collect());
+
     let queue = Mutex::new(all.iter());
-    let verdicts = Mutex::new(BTreeMap::new());
+    let wrong = Mutex::new(Vec::new());
     let work = || {
         loop {
             let next = queue.lock().expect("never poisoned").next();
-            let Some(place) = next else { break };
-            let wakes = place.edge.starts_with("wake::");
-            let verdict = verdict(place, if wakes { &sleeping } else { &wakeful });
-            verdicts.lock().expect("never poisoned").insert(*place, verdict);
+            let Some((at, place)) = next else { break };
+            let verdict = &documented[place];
+            weaken_use(Some(*at));
+            let nets = if at.edge.starts_with("wake::") { &sleeping } else { &wakeful };
+            let caught = caught(nets, verdict);
+            let fate = caught.as_ref().map_or("survives".to_owned(), ToString::to_string);
+            println!("{} {}: {fate}", place.0, place.1);
+            if caught.is_some() != matches!(verdict, Verdict::Dies(_)) {
+                wrong.lock().expect("never poisoned").push((place, verdict, fate));
+            }
         }
     };
     std::thread::scope(|scope| {
@@ -82,19 +181,6 @@ fn every_edge_is_needed() {
             scope.spawn(work);
         }
     });
-    let mut survivors = BTreeSet::new();
-    for (place, verdict) in verdicts.into_inner().expect("never poisoned") {
-        let function = function(&place);
-        print!("{function}:{} {}: ", place.line, place.edge);
-        match verdict {
-            Some(caught) => println!("{caught}"),
-            None => {
-                println!("survives");
-                survivors.insert((function, place.edge));
-            }
-        }
-    }
-    let expected: BTreeSet<_> =
-        SURVIVORS.iter().map(|(function, edge, _)| (function.to_string(), *edge)).collect();
-    assert_eq!(survivors, expected);
+    let wrong = wrong.into_inner().expect("never poisoned");
+    assert!(wrong.is_empty(), "not as documented: {wrong:#?}");
 }
