@@ -57,7 +57,7 @@ impl Net {
                 assert!(opening::one_occupant().contains(&seated), "seated: {seated:?}");
             }),
             Self::Stream => find_bug(bounds, move || {
-                let received = waiting::a_stream(payload, 1, 2);
+                let received = waiting::a_stream(payload, 1, 2, None);
                 assert!(received == [1, 2], "received: {received:?}");
             }),
             Self::Cancellation => find_bug(bounds, move || waiting::a_cancellation(payload)),

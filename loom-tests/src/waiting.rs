@@ -3,29 +3,50 @@
 use std::collections::BTreeSet;
 
 use annulus::RecvError;
-use annulus::hooks::{Payload, kill_before, set_payload, weaken};
+use annulus::hooks::{Payload, kill_before, lie, set_payload, weaken};
 use annulus::spsc::{self, Ring};
 use loom::thread;
 
+use crate::spec::Role;
 use crate::spsc::attach;
 
 /// Sends `count` messages through `capacity` slots, both sides sleeping when they must, and
-/// gives what was received before Closed.
+/// gives what was received before Closed. One who is `inattentive` does not look for
+/// sleepers: a bug.
 ///
 /// # Panics
 /// If a side is told of anything else. A lost wake-up is a deadlock, which loom reports.
-pub fn a_stream(payload: Payload, capacity: u64, count: u64) -> Vec<u64> {
+pub fn a_stream(
+    payload: Payload,
+    capacity: u64,
+    count: u64,
+    inattentive: Option<Role>,
+) -> Vec<u64> {
     set_payload(payload);
     weaken(None);
     let (mut sender, mut receiver) = spsc::channel::<u64>(capacity).expect("a ring");
     let sending = thread::spawn(move || {
-        for message in 1..=count {
-            sender.send(message).expect("the receiver stays");
-        }
+        attentive_unless(inattentive == Some(Role::Sender), || {
+            for message in 1..=count {
+                sender.send(message).expect("the receiver stays");
+            }
+            drop(sender);
+        });
     });
-    let received = receive_until_closed(|| receiver.recv());
+    let received = attentive_unless(inattentive == Some(Role::Receiver), || {
+        receive_until_closed(|| receiver.recv())
+    });
     sending.join().expect("it would have failed");
     received
+}
+
+/// Calls it, with the flag of every event seen as not set if that is asked for.
+fn attentive_unless<R>(inattentive: bool, call: impl FnOnce() -> R) -> R {
+    if !inattentive {
+        return call();
+    }
+    let liar = |edge: &str, value| if edge == "relaxed::FENCED" { 0 } else { value };
+    lie(Box::new(liar), call)
 }
 
 fn receive_until_closed(mut recv: impl FnMut() -> Result<u64, RecvError>) -> Vec<u64> {

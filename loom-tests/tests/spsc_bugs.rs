@@ -4,8 +4,9 @@
 
 use annulus::hooks::{Bug, Payload, forge, lie, seed};
 use annulus_loom_tests::nets::{Net, first_catch};
+use annulus_loom_tests::spec::Role;
 use annulus_loom_tests::spsc::{Model, Wrap};
-use annulus_loom_tests::{Bounds, models};
+use annulus_loom_tests::{Bounds, find_bug, models, waiting};
 
 /// Some net catches what `seed` switches on.
 fn is_caught(bug: Bug, nets: &[Net]) {
@@ -44,6 +45,18 @@ fn no_second_look_before_sleeping() {
 #[test]
 fn a_wake_before_the_new_generation() {
     is_caught(Bug::WakeBeforeBump, &Net::of_the_sleeping());
+}
+
+/// Shows too that either side does sleep in the models.
+#[test]
+fn one_who_does_not_look_for_sleepers() {
+    for role in [Role::Sender, Role::Receiver] {
+        let found = find_bug(Bounds::preemptions(1), move || {
+            waiting::a_stream(Payload::Words, 1, 2, Some(role))
+        });
+        println!("{role:?}: {found:?}");
+        assert!(found.is_some_and(|found| found.message.contains("deadlock")));
+    }
 }
 
 /// A model catches what a lie or a forgery makes of its threads.

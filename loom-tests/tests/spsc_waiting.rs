@@ -17,7 +17,7 @@ fn bounds(preemptions: usize) -> Bounds {
 #[test]
 fn a_stream_arrives_through_one_slot() {
     for payload in [Payload::Words, Payload::Cells] {
-        let stream = explore(bounds(3), move || waiting::a_stream(payload, 1, 2));
+        let stream = explore(bounds(3), move || waiting::a_stream(payload, 1, 2, None));
         assert_eq!(stream.outcomes, BTreeSet::from([vec![1, 2]]));
         println!("{payload:?}: {} executions", stream.executions);
         assert!(stream.executions >= 6_000, "only {}", stream.executions);
@@ -28,7 +28,7 @@ fn a_stream_arrives_through_one_slot() {
 #[test]
 fn a_stream_arrives_through_two_slots() {
     for payload in [Payload::Words, Payload::Cells] {
-        let stream = explore(bounds(2), move || waiting::a_stream(payload, 2, 3));
+        let stream = explore(bounds(2), move || waiting::a_stream(payload, 2, 3, None));
         assert_eq!(stream.outcomes, BTreeSet::from([vec![1, 2, 3]]));
         println!("{payload:?}: {} executions", stream.executions);
         assert!(stream.executions >= 700, "only {}", stream.executions);

@@ -232,34 +232,40 @@ pub fn kill_before<R>(k: u64, call: impl FnOnce() -> R) -> Option<R> {
         s.count.set(0);
         s.crash_at.set(Some(k));
     });
-    let result = catch_unwind(AssertUnwindSafe(call));
-    UNWINDING.set(false);
-    with((), |s| s.crash_at.set(None));
-    for work in ESTATE.take() {
-        work();
-    }
-    match result {
+    let killed = || match catch_unwind(AssertUnwindSafe(call)) {
         Ok(value) => Some(value),
         Err(payload) if <dyn Any>::is::<Killed>(&*payload) => None,
         Err(payload) => resume_unwind(payload),
+    };
+    let result = until_it_ends(killed, |s| s.crash_at.set(None));
+    UNWINDING.set(false);
+    for work in ESTATE.take() {
+        work();
     }
+    result
+}
+
+/// Runs `call`, then `end`, even if it panics; but not in a model that has failed, in
+/// which there are no thread's variables any more.
+fn until_it_ends<R>(call: impl FnOnce() -> R, end: impl FnOnce(&State)) -> R {
+    let result = catch_unwind(AssertUnwindSafe(call));
+    if result.is_ok() || UNWINDING.get() || !cfg!(loom) {
+        with((), end);
+    }
+    result.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 /// Runs `call` with every load from shared memory answered by `liar`.
 pub fn lie<R>(liar: Liar, call: impl FnOnce() -> R) -> R {
     with((), |s| *s.liar.borrow_mut() = Some(liar));
-    let result = catch_unwind(AssertUnwindSafe(call));
-    with((), |s| *s.liar.borrow_mut() = None);
-    result.unwrap_or_else(|payload| resume_unwind(payload))
+    until_it_ends(call, |s| *s.liar.borrow_mut() = None)
 }
 
 /// Runs `call` with `forger` deciding on every store to a shared word: a way to seed a
 /// bug in the shipped code.
 pub fn forge<R>(forger: Forger, call: impl FnOnce() -> R) -> R {
     with((), |s| *s.forger.borrow_mut() = Some(forger));
-    let result = catch_unwind(AssertUnwindSafe(call));
-    with((), |s| *s.forger.borrow_mut() = None);
-    result.unwrap_or_else(|payload| resume_unwind(payload))
+    until_it_ends(call, |s| *s.forger.borrow_mut() = None)
 }
 
 /// Runs `call` and gives its accesses in program order.
