@@ -11,6 +11,7 @@
 
 #![cfg(loom)]
 
+pub mod bytes;
 pub mod models;
 pub mod nets;
 pub mod opening;

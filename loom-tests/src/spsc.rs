@@ -365,7 +365,7 @@ fn message<const W: usize>(words: &[u64; W]) -> u64 {
     words[0]
 }
 
-fn no_room<T>(error: &TrySendError<T>) -> Why {
+pub(crate) fn no_room<T>(error: &TrySendError<T>) -> Why {
     match error {
         TrySendError::Full(_) => Why::Full,
         TrySendError::Closed(_) => Why::Closed,
@@ -375,7 +375,7 @@ fn no_room<T>(error: &TrySendError<T>) -> Why {
     }
 }
 
-fn no_message(error: TryRecvError) -> Why {
+pub(crate) fn no_message(error: TryRecvError) -> Why {
     match error {
         TryRecvError::Empty => Why::Empty,
         TryRecvError::Closed => Why::Closed,

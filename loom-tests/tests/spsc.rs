@@ -3,7 +3,9 @@
 
 #![cfg(loom)]
 
-use annulus_loom_tests::models;
+use annulus::hooks::Payload;
+use annulus_loom_tests::spec::Memory;
+use annulus_loom_tests::{Bounds, bytes, explore, models};
 
 macro_rules! check {
     ($($name:ident),* $(,)?) => {
@@ -38,4 +40,16 @@ check! {
     a_receiver_follows_another,
     two_senders_come_at_once,
     two_receivers_come_at_once,
+}
+
+/// Guards PUBLISH and RETIRE for a length and the bytes that it is of.
+#[test]
+fn a_byte_message_has_a_length_of_its_own() {
+    let permitted = bytes::script().outcomes(Memory::Late);
+    for payload in [Payload::Words, Payload::Cells] {
+        let explored = explore(Bounds::none(), move || bytes::perform(payload));
+        assert_eq!(explored.outcomes, permitted);
+        println!("{payload:?}: {} executions", explored.executions);
+        assert!(explored.executions >= 90, "only {}", explored.executions);
+    }
 }
