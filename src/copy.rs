@@ -6,12 +6,19 @@
 //! of), and what arrives is plain bytes. Up to [`WORDS_MAX`] bytes the words win;
 //! above, the string instruction is as fast as `memcpy`.
 //!
-//! Imports: `atomic`.
+//! Imports: `atomic`, `sys` (a descriptor's reads and writes).
 #![allow(unsafe_code)]
+
+#[cfg(not(loom))]
+use std::io;
+#[cfg(not(loom))]
+use std::os::fd::BorrowedFd;
 
 use crate::atomic::Area;
 #[cfg(feature = "test-hooks")]
 use crate::atomic::hooks::{self, Op};
+#[cfg(not(loom))]
+use crate::sys::transfer;
 
 /// The longest copy that is made word by word, in bytes.
 const WORDS_MAX: usize = 256;
@@ -45,6 +52,83 @@ pub(crate) fn store_within(area: Area<'_>, at: usize, bytes: &[u8]) {
     let (whole, rest) = bytes.split_at(bytes.len() - partial);
     store(area, at, whole);
     merge(area, at + whole.len(), rest);
+}
+
+/// Copies `bytes` to `area` from any byte on, and leaves those before and behind as they
+/// are: they may be another's to read.
+///
+/// # Panics
+/// As [`store`].
+#[inline(always)]
+pub(crate) fn store_anywhere(area: Area<'_>, at: usize, bytes: &[u8]) {
+    let words = bytes.len() <= WORDS_MAX && (at | bytes.len()).is_multiple_of(8);
+    if cfg!(loom) || words {
+        store_within(area, at, bytes);
+        return;
+    }
+    #[cfg(not(loom))]
+    {
+        assert!(at <= area.len() && bytes.len() <= area.len() - at);
+        #[cfg(feature = "test-hooks")]
+        {
+            if !hooks::enter() {
+                return;
+            }
+            hooks::record(Op::CopyIn, "payload", 0, bytes.len() as u64);
+        }
+        opaque::store(area, at, bytes);
+    }
+}
+
+/// Reads once from a descriptor into two stretches of the area, each an index and a
+/// length; says how many bytes came.
+///
+/// # Panics
+/// As [`store`].
+#[cfg(not(loom))]
+pub(crate) fn fill(
+    area: Area<'_>,
+    stretches: [(usize, usize); 2],
+    fd: BorrowedFd<'_>,
+) -> io::Result<usize> {
+    #[cfg(feature = "test-hooks")]
+    {
+        if !hooks::enter() {
+            return Ok(0);
+        }
+        hooks::record(Op::CopyIn, "payload", 0, (stretches[0].1 + stretches[1].1) as u64);
+    }
+    let stretches = stretches.map(|stretch| opaque::stretch(area, stretch));
+    // SAFETY: I1, I4, I5: within the area, which lives; to others it is plain bytes.
+    unsafe { transfer::read(fd, stretches) }
+}
+
+/// Writes two stretches of the area once to a descriptor; says how many bytes went.
+///
+/// # Panics
+/// As [`store`].
+#[cfg(not(loom))]
+pub(crate) fn drain(
+    area: Area<'_>,
+    stretches: [(usize, usize); 2],
+    fd: BorrowedFd<'_>,
+) -> io::Result<usize> {
+    #[cfg(feature = "test-hooks")]
+    {
+        if !hooks::enter() {
+            return Ok(0);
+        }
+        hooks::record(Op::CopyOut, "payload", 0, (stretches[0].1 + stretches[1].1) as u64);
+    }
+    let stretches = stretches.map(|stretch| opaque::stretch(area, stretch));
+    // SAFETY: I1, I4: within the area, which lives; the kernel takes any bytes.
+    unsafe { transfer::write(fd, stretches) }
+}
+
+/// Whether a [`fill`] or a [`drain`] failed because the memory is gone.
+#[cfg(not(loom))]
+pub(crate) fn is_unreachable(error: &io::Error) -> bool {
+    transfer::is_unreachable(error)
 }
 
 /// Copies from `area`, from its byte `at` on, to all of `out`.
@@ -138,6 +222,14 @@ fn load_words(area: Area<'_>, at: usize, out: &mut [u8]) {
 #[cfg(not(loom))]
 mod opaque {
     use super::Area;
+    use crate::sys::transfer::Stretch;
+
+    /// A stretch of an area, for the kernel.
+    pub(super) fn stretch(area: Area<'_>, (at, len): (usize, usize)) -> Stretch {
+        assert!(at <= area.len() && len <= area.len() - at);
+        // SAFETY: I1: `at` is within the area.
+        (unsafe { area.base().add(at) }, len)
+    }
 
     #[inline(always)]
     pub(super) fn store(area: Area<'_>, at: usize, bytes: &[u8]) {

@@ -343,6 +343,26 @@ fn sleep_in_slices<B: Blocked>(
     }
 }
 
+/// A slice's look around of one who waits for a single peer: whether he has died, noted
+/// or not (see [`seat::notice_death`]). `ended` makes the outcome of that, or of a seat
+/// that is corrupt.
+pub(crate) fn look_at_peer<B: Blocked>(
+    blocked: &mut B,
+    (segment, seat): (&Arc<Segment>, usize),
+    ended: impl FnOnce(&mut B, Option<Corrupt>) -> B::Outcome,
+) -> Option<B::Outcome> {
+    match seat::notice_death(segment, seat) {
+        Ok(SeatState::Died) => Some(match blocked.look() {
+            Some(outcome) => outcome,
+            None => ended(blocked, None),
+        }),
+        Ok(_) => blocked.look(),
+        Err(Error::Corrupt(corrupt)) => Some(ended(blocked, Some(corrupt))),
+        // The kernel did not say: then nobody is dead, this time.
+        Err(_) => None,
+    }
+}
+
 /// The deadline that is `timeout` from now; `None` if it is further than time goes.
 pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)

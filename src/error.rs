@@ -54,6 +54,13 @@ pub enum Error {
         /// What the occupant noted as its process id. For people; decides nothing.
         pid: Option<u32>,
     },
+    /// A stream has one sender and one receiver in its life, and this one has come and
+    /// gone.
+    #[error("the stream is over: its {role} has come and gone")]
+    Over {
+        /// `sender` or `receiver`.
+        role: &'static str,
+    },
     /// A shared word holds what no correct peer writes.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
@@ -348,6 +355,35 @@ impl<T> SendError<T> {
             | Self::TooLong(message)
             | Self::Fault(message, _) => message,
         }
+    }
+}
+
+/// For a stream, which is a writer. The kind is as for a pipe where that has one; the
+/// error itself is inside.
+impl From<SendError<()>> for io::Error {
+    fn from(error: SendError<()>) -> Self {
+        let kind = match error {
+            SendError::Timeout(()) => io::ErrorKind::TimedOut,
+            SendError::Closed(()) => io::ErrorKind::BrokenPipe,
+            SendError::Died(()) => io::ErrorKind::ConnectionReset,
+            SendError::Cancelled(()) | SendError::TooLong(()) => io::ErrorKind::Other,
+            SendError::Fault((), _) => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// For a stream, which is a reader. As above.
+impl From<RecvError> for io::Error {
+    fn from(error: RecvError) -> Self {
+        let kind = match error {
+            RecvError::Timeout => io::ErrorKind::TimedOut,
+            RecvError::Closed => io::ErrorKind::UnexpectedEof,
+            RecvError::Died => io::ErrorKind::ConnectionReset,
+            RecvError::Cancelled | RecvError::TooSmall { .. } => io::ErrorKind::Other,
+            RecvError::Fault(_) => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
     }
 }
 

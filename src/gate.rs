@@ -96,8 +96,8 @@ impl Gate {
 
     /// Shuts for good: the handle has seen what no correct peer writes.
     #[cold]
-    pub(crate) fn poison(&mut self, word: &'static str, value: u64) -> Fault {
-        let fault = Fault::Corrupt(Corrupt { word, value });
+    pub(crate) fn poison(&mut self, corrupt: Corrupt) -> Fault {
+        let fault = Fault::Corrupt(corrupt);
         self.shut();
         self.fault = Some(fault);
         fault

@@ -27,11 +27,13 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("line", crate::layout::LINE as u64),
     ("position limit", crate::layout::POSITION_LIMIT),
     ("largest capacity", crate::layout::CAPACITY_MAX),
+    ("smallest stream", crate::layout::STREAM_MIN),
     ("largest message", crate::layout::MESSAGE_MAX),
     ("largest alignment", crate::layout::ALIGN_MAX),
     ("largest segment", crate::layout::SEGMENT_MAX),
     ("spsc", crate::layout::Kind::Spsc as u64),
     ("spsc bytes", crate::layout::Kind::SpscBytes as u64),
+    ("stream", crate::layout::Kind::Stream as u64),
     ("spin", crate::layout::WaitMethod::Spin as u64),
     ("futex", crate::layout::WaitMethod::Futex as u64),
     ("semaphore", crate::layout::WaitMethod::Semaphore as u64),
@@ -49,6 +51,8 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("not empty", crate::layout::spsc::NOT_EMPTY as u64),
     ("not full", crate::layout::spsc::NOT_FULL as u64),
     ("slots", crate::layout::slots_at(crate::layout::Kind::Spsc) as u64),
+    ("tail", crate::layout::stream::TAIL as u64),
+    ("bytes", crate::layout::slots_at(crate::layout::Kind::Stream) as u64),
 ];
 
 /// Bytes from one slot to the next, and from a slot to its message.

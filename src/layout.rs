@@ -3,9 +3,10 @@
 //! ```text
 //!   0      header: facts that never change, magic written last
 //!   128    seat line 0, 1, ..: state, pid, claim
-//!          control lines: one writer each (spsc: head)
+//!          control lines: one writer each (spsc: head; stream: head, tail)
 //!          wait lines: one per event (generation, flag, rescues)
 //!   slots  [ stamp | length? | message .. ] x capacity
+//!   bytes  capacity of them (stream)
 //! ```
 //!
 //! Everything is a little-endian `u64` unless it is message bytes. docs/format.md
@@ -26,8 +27,11 @@ pub(crate) const VERSION: u64 = 1;
 /// Positions stay below this. At 10^9 messages a second it lasts 146 years.
 pub(crate) const POSITION_LIMIT: u64 = 1 << 62;
 
-/// Most slots a ring can have.
+/// Most slots a ring can have, and bytes a stream.
 pub(crate) const CAPACITY_MAX: u64 = 1 << 32;
+
+/// Fewest bytes a stream can have: a word, so that all of them are words.
+pub(crate) const STREAM_MIN: u64 = 8;
 
 /// Largest message, in bytes.
 pub(crate) const MESSAGE_MAX: u64 = 1 << 30;
@@ -50,7 +54,7 @@ pub(crate) mod header {
     pub(crate) const MESSAGE_SIZE: usize = 24;
     /// Message alignment in bytes.
     pub(crate) const MESSAGE_ALIGN: usize = 32;
-    /// Slots, a power of two.
+    /// Slots, or bytes of a stream; a power of two.
     pub(crate) const CAPACITY: usize = 40;
     /// Tells one message type from another of the same size.
     pub(crate) const TYPE_TAG: usize = 48;
@@ -115,6 +119,8 @@ pub enum Kind {
     Spsc = 1,
     /// One sender, one receiver, byte messages up to a maximum length.
     SpscBytes = 2,
+    /// One sender, one receiver, bytes without boundaries.
+    Stream = 3,
 }
 
 impl Kind {
@@ -123,21 +129,39 @@ impl Kind {
         match word {
             1 => Some(Self::Spsc),
             2 => Some(Self::SpscBytes),
+            3 => Some(Self::Stream),
             _ => None,
+        }
+    }
+
+    /// Its name, as docs/format.md has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spsc => "spsc",
+            Self::SpscBytes => "spsc bytes",
+            Self::Stream => "stream",
         }
     }
 
     /// Number of seats that a ring of this kind has.
     pub(crate) const fn seats(self) -> u64 {
         match self {
-            Self::Spsc | Self::SpscBytes => 2,
+            Self::Spsc | Self::SpscBytes | Self::Stream => 2,
+        }
+    }
+
+    /// Fewest slots, or bytes, that a ring of this kind can have.
+    pub(crate) const fn capacity_min(self) -> u64 {
+        match self {
+            Self::Spsc | Self::SpscBytes => 1,
+            Self::Stream => STREAM_MIN,
         }
     }
 
     /// Bytes in a slot's message before the payload: the length of a byte message.
     pub(crate) const fn prefix(self) -> u64 {
         match self {
-            Self::Spsc => 0,
+            Self::Spsc | Self::Stream => 0,
             Self::SpscBytes => 8,
         }
     }
@@ -145,7 +169,7 @@ impl Kind {
     /// Number of events that participants wait on.
     pub(crate) const fn events(self) -> usize {
         match self {
-            Self::Spsc | Self::SpscBytes => 2,
+            Self::Spsc | Self::SpscBytes | Self::Stream => 2,
         }
     }
 
@@ -153,6 +177,7 @@ impl Kind {
     const fn control_lines(self) -> usize {
         match self {
             Self::Spsc | Self::SpscBytes => spsc::CONTROL_LINES,
+            Self::Stream => stream::CONTROL_LINES,
         }
     }
 }
@@ -215,6 +240,17 @@ pub(crate) mod spsc {
     pub(crate) const CONTROL_LINES: usize = 3;
 }
 
+/// The control lines of a stream: those of an spsc ring, and one more.
+pub(crate) mod stream {
+    use super::LINE;
+    pub(crate) use super::spsc::{HEAD, NOT_EMPTY, NOT_FULL, RECEIVER, SENDER};
+
+    /// Position behind the last committed byte; written by the sender alone.
+    pub(crate) const TAIL: usize = NOT_FULL + LINE;
+    /// Lines from `HEAD` on.
+    pub(crate) const CONTROL_LINES: usize = 4;
+}
+
 /// Offset of a seat's line.
 pub(crate) const fn seat_line(seat: usize) -> usize {
     LINE * (1 + seat)
@@ -238,6 +274,9 @@ pub struct SlotShape {
 }
 
 impl SlotShape {
+    /// A stream's bytes: there are no slots.
+    pub(crate) const BYTE: Self = Self { stride: 1, message_at: 0, message_size: 1 };
+
     /// The shape for payloads of this size and alignment behind a prefix, all within the
     /// format's bounds.
     pub(crate) const fn new(prefix: usize, size: usize, align: usize) -> Self {
@@ -283,6 +322,7 @@ const _: () = {
     assert!(header::CHECKSUM + 8 <= LINE, "the header is one line");
     assert!(slots_at(Kind::Spsc).is_multiple_of(LINE), "slots begin on a line");
     assert!(slots_at(Kind::Spsc) == 768);
+    assert!(slots_at(Kind::Stream) == 896);
     assert!(SlotShape::new(0, 8, 8).stride == 16);
     assert!(SlotShape::new(0, 24, 8).stride == 32);
     assert!(SlotShape::new(0, 56, 8).stride == 64);

@@ -37,11 +37,13 @@ mod layout;
 mod message;
 mod observer;
 mod options;
+mod outcome;
 mod payload;
 mod seat;
 mod segment;
 mod slots;
 pub mod spsc;
+pub mod stream;
 #[cfg_attr(loom, allow(unused_imports))]
 mod sys;
 mod wait;

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::os::fd::OwnedFd;
 
-use crate::atomic::{relaxed, retire};
+use crate::atomic::{publish, relaxed, retire};
 use crate::error::Error;
 use crate::layout::{self, Kind, WaitMethod};
 use crate::seat::{self, SeatState};
@@ -89,12 +89,12 @@ impl Observer {
         self.format.kind
     }
 
-    /// Number of slots.
+    /// Number of slots, or bytes of a stream.
     pub fn capacity(&self) -> u64 {
         self.format.capacity
     }
 
-    /// Message size in bytes.
+    /// Message size in bytes: the maximum for byte messages, 1 for a stream.
     pub fn message_size(&self) -> u64 {
         self.format.message_size
     }
@@ -126,15 +126,26 @@ impl Observer {
         (count(layout::spsc::NOT_EMPTY), count(layout::spsc::NOT_FULL))
     }
 
-    /// Position of the next message to be received.
+    /// Position of the next message, or byte, to be received.
     pub fn head(&self) -> u64 {
         // RETIRE: so that `len` does not count what was received before.
         self.segment.span().word(layout::spsc::HEAD).load_fenced(retire::ACQUIRE)
     }
 
-    /// How many messages wait, by the slots' stamps: between 0 and the capacity.
+    /// Position behind the last committed byte of a stream; other rings have no such word.
+    pub fn tail(&self) -> Option<u64> {
+        // PUBLISH: what is counted is there.
+        (self.format.kind == Kind::Stream)
+            .then(|| self.segment.span().word(layout::stream::TAIL).load_fenced(publish::ACQUIRE))
+    }
+
+    /// How many messages wait, by the slots' stamps, or bytes of a stream: between 0 and
+    /// the capacity.
     pub fn len(&self) -> u64 {
         let head = self.head();
+        if let Some(tail) = self.tail() {
+            return tail.saturating_sub(head).min(self.format.capacity);
+        }
         let first = layout::slots_at(self.format.kind);
         let stride = self.format.shape().stride;
         let full = |n: &u64| {
@@ -149,7 +160,7 @@ impl Observer {
         (0..self.format.capacity).take_while(full).count() as u64
     }
 
-    /// Whether no message waits.
+    /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

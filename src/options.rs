@@ -1,6 +1,6 @@
 //! How a ring is made or opened, for rings of any kind.
 //!
-//! Imports: atomic, layout, segment, slots, endpoint, wait.
+//! Imports: atomic, layout, segment, endpoint, wait.
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -13,10 +13,10 @@ use crate::endpoint::Patience;
 use crate::error::Error;
 use crate::layout::WaitMethod;
 use crate::segment::{Access, Address, Expect, Format, Segment, Waiting};
-use crate::{slots, sys, wait};
+use crate::{sys, wait};
 
 /// Length that a ring with the default capacity stays under, in bytes.
-const DEFAULT_BYTES: u64 = 1 << 20;
+pub(crate) const DEFAULT_BYTES: u64 = 1 << 20;
 
 /// Maximum length of byte messages, unless the options say another.
 const DEFAULT_MAX_LEN: u64 = 1024;
@@ -34,9 +34,18 @@ pub(crate) mod sealed {
         /// What the header must say, `capacity` and `type_tag` left to the options.
         #[doc(hidden)]
         fn expect() -> Expect;
-        /// Writes the control words of a new segment.
+        /// Writes the control words and the first stamps of a new segment.
         #[doc(hidden)]
-        fn initialise(span: &Span, start: u64);
+        fn initialise(span: &Span, format: &Format, start: u64);
+        /// Slots, or bytes of a stream, in about [`DEFAULT_BYTES`](super::DEFAULT_BYTES).
+        #[doc(hidden)]
+        fn default_capacity(message_size: u64) -> u64 {
+            let expect = Self::expect();
+            let rest = expect.message_align.max(8) + expect.kind.prefix();
+            // Too large a message is refused by the format.
+            let slot = message_size.saturating_add(rest).checked_next_power_of_two();
+            1 << (super::DEFAULT_BYTES / slot.unwrap_or(super::DEFAULT_BYTES)).max(2).ilog2()
+        }
         /// A ring in a segment that was made or checked.
         #[doc(hidden)]
         fn assemble(
@@ -127,12 +136,13 @@ impl<R: RingKind> Options<R> {
         }
     }
 
-    /// Number of slots: a power of two, at most 2^32.
+    /// Number of slots, or bytes of a stream: a power of two, at most 2^32; of bytes at
+    /// least 8.
     ///
     /// When creating, the default is as many as fit 1 MiB, at least 2. When opening,
     /// the default is to take what is there; a number must match.
-    pub fn capacity(mut self, slots: u64) -> Self {
-        self.capacity = Some(slots);
+    pub fn capacity(mut self, capacity: u64) -> Self {
+        self.capacity = Some(capacity);
         self
     }
 
@@ -393,12 +403,7 @@ impl<R: RingKind> Options<R> {
     fn format(&self) -> Result<Format, Error> {
         let expect = self.expect();
         let message_size = expect.message_size.unwrap_or(DEFAULT_MAX_LEN);
-        let capacity = self.capacity.unwrap_or_else(|| {
-            let rest = expect.message_align.max(8) + expect.kind.prefix();
-            // Too large a message is refused below.
-            let slot = message_size.saturating_add(rest).checked_next_power_of_two();
-            1 << (DEFAULT_BYTES / slot.unwrap_or(DEFAULT_BYTES)).max(2).ilog2()
-        });
+        let capacity = self.capacity.unwrap_or_else(|| R::default_capacity(message_size));
         let barrier = wait::barrier_form(self.fenced);
         let waiting = Waiting { method: self.wait_method.unwrap_or_default(), barrier };
         Format::new(&expect, message_size, capacity, waiting, sys::creation_id())
@@ -422,10 +427,7 @@ impl<R: RingKind> Options<R> {
     /// What a new segment gets besides its header.
     fn initialise(&self, format: &Format) -> impl Fn(&Span) + use<R> {
         let (format, start) = (*format, self.start);
-        move |span| {
-            slots::initialise(span, &format, start);
-            R::initialise(span, start);
-        }
+        move |span| R::initialise(span, &format, start)
     }
 
     fn checked(&self, mut segment: Segment, format: Format) -> Result<R, Error> {

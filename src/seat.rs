@@ -159,12 +159,36 @@ impl Seat {
         index: usize,
         role: &'static str,
     ) -> Result<Self, Error> {
+        Self::take_if(segment, index, role, |_| true)
+    }
+
+    /// As `take`, of a seat that has one occupant and no successors.
+    pub(crate) fn take_once(
+        segment: &Arc<Segment>,
+        index: usize,
+        role: &'static str,
+    ) -> Result<Self, Error> {
+        Self::take_if(segment, index, role, |before| before == SeatState::Vacant)
+    }
+
+    fn take_if(
+        segment: &Arc<Segment>,
+        index: usize,
+        role: &'static str,
+        free: impl Fn(SeatState) -> bool,
+    ) -> Result<Self, Error> {
         let taken = || Error::SeatTaken { role, pid: pid(segment, index) };
         let lock = Lock::take_from_passers_by(segment, index)?.ok_or_else(taken)?;
         let (before, was) = state(segment, index)?;
         if segment.is_foreign_without_locks() && before == SeatState::Live {
             // Nobody can tell whether he lives.
             return Err(taken());
+        }
+        if !free(before) {
+            if before == SeatState::Live {
+                note_death(segment, index, was);
+            }
+            return Err(Error::Over { role });
         }
         let incarnation = was.wrapping_add(1) & (u64::MAX >> 8);
         word(segment, index, layout::seat::PID)
@@ -198,10 +222,26 @@ impl Seat {
 
     /// Leaves the seat in order. Not called in a forked child.
     pub(crate) fn leave(&mut self) {
+        self.leave_as(SeatState::Closed);
+    }
+
+    /// Leaves the seat as one who died. Not called in a forked child.
+    pub(crate) fn abandon(&mut self) {
+        self.leave_as(SeatState::Died);
+    }
+
+    fn leave_as(&mut self, state: SeatState) {
         // SEAT: all that was done here comes before. Pairs with `state`.
         word(&self.segment, self.index, layout::seat::STATE)
-            .store(SeatState::Closed.word(self.incarnation), edge::RELEASE);
+            .store(state.word(self.incarnation), edge::RELEASE);
     }
+}
+
+/// Ends the stay of one who died, under the seat's lock.
+fn note_death(segment: &Segment, index: usize, incarnation: u64) {
+    // SEAT: on behalf of the dead. Pairs with `state`.
+    word(segment, index, layout::seat::STATE)
+        .store(SeatState::Died.word(incarnation), edge::RELEASE);
 }
 
 /// Whether somebody holds the seat's lock.
@@ -239,8 +279,6 @@ pub(crate) fn notice_death(segment: &Arc<Segment>, index: usize) -> Result<SeatS
     if !matches!(now, SeatState::Live | SeatState::Recovering) {
         return Ok(now);
     }
-    // SEAT: under the lock, on behalf of the dead. Pairs with `state`.
-    word(segment, index, layout::seat::STATE)
-        .store(SeatState::Died.word(incarnation), edge::RELEASE);
+    note_death(segment, index, incarnation);
     Ok(SeatState::Died)
 }

@@ -49,7 +49,7 @@ impl Format {
         waiting: Waiting,
         creation_id: u64,
     ) -> Result<Self, Error> {
-        check_capacity(capacity)?;
+        check_capacity(expect.kind, capacity)?;
         if message_size > layout::MESSAGE_MAX {
             return Err(Error::Option {
                 option: "message size",
@@ -85,6 +85,9 @@ impl Format {
 
     /// The shape of its slots.
     pub(crate) fn shape(&self) -> SlotShape {
+        if self.kind == Kind::Stream {
+            return SlotShape::BYTE;
+        }
         SlotShape::new(
             self.kind.prefix() as usize,
             self.message_size as usize,
@@ -237,7 +240,7 @@ impl Format {
             ));
         }
         // A matching checksum does not make a value possible: it is no signature.
-        if !format.capacity.is_power_of_two() {
+        if !format.capacity.is_power_of_two() || format.capacity < kind.capacity_min() {
             return Err(Corrupt { word: "capacity", value: format.capacity }.into());
         }
         if !format.message_align.is_power_of_two() {
@@ -328,11 +331,12 @@ impl Format {
 }
 
 /// Refuses a capacity that is no power of two, and names the next one.
-pub(crate) fn check_capacity(capacity: u64) -> Result<(), Error> {
-    if capacity.is_power_of_two() && capacity <= layout::CAPACITY_MAX {
+pub(crate) fn check_capacity(kind: Kind, capacity: u64) -> Result<(), Error> {
+    let least = kind.capacity_min();
+    if capacity.is_power_of_two() && (least..=layout::CAPACITY_MAX).contains(&capacity) {
         return Ok(());
     }
-    let reason = match capacity.checked_next_power_of_two() {
+    let reason = match capacity.max(least).checked_next_power_of_two() {
         Some(next) if next <= layout::CAPACITY_MAX => {
             format!("a power of two is needed, the next one is {next}")
         }

@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::receiver::NoMessage;
 use super::{Receiver, Ring, Sender};
 use crate::copy;
 use crate::endpoint::deadline_after;
 use crate::error::{RecvError, SendError, TryRecvError, TrySendError};
 use crate::options::Options;
+use crate::outcome::NoMessage;
 use crate::payload::Trust;
 
 /// Bytes before a byte message: its length.

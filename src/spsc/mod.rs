@@ -56,6 +56,7 @@ use crate::message::Message;
 use crate::options::{Options, RingKind, sealed};
 use crate::payload::{Copying, Payload, Trust, Trusted};
 use crate::segment::{Expect, Format, Segment};
+use crate::slots;
 use crate::wait::Event;
 
 /// The ring's events, by number.
@@ -199,7 +200,8 @@ impl<M: Payload + ?Sized, A: Trust> sealed::Sealed for Ring<M, A> {
         }
     }
 
-    fn initialise(span: &Span, start: u64) {
+    fn initialise(span: &Span, format: &Format, start: u64) {
+        slots::initialise(span, format, start);
         // The segment is still private to its creator.
         span.word(layout::spsc::HEAD).store(start, relaxed::SOLE_WRITER);
     }

@@ -14,6 +14,7 @@ use crate::error::{Corrupt, Error, Fault, RecvError, TryRecvError, WaitError};
 use crate::gate::Gate;
 use crate::layout::{self, POSITION_LIMIT};
 use crate::message::Message;
+use crate::outcome::NoMessage;
 use crate::payload::{Copying, Payload, Trust};
 use crate::seat::{self, Seat, SeatState};
 use crate::slots::{ControlWord, Slots, free_stamp, full_stamp};
@@ -46,43 +47,6 @@ pub struct Receiver<M: Payload + ?Sized, A: Trust = Copying> {
     _trust: core::marker::PhantomData<A>,
     /// `Send`, not `Sync`.
     _not_sync: core::marker::PhantomData<core::cell::Cell<()>>,
-}
-
-/// Why there is no message.
-pub enum NoMessage {
-    Empty,
-    Cancelled,
-    TooSmall { needed: usize },
-    Closed,
-    Died,
-    Fault(Fault),
-}
-
-/// For a receive that does not wait, and so is never cancelled.
-impl From<NoMessage> for TryRecvError {
-    fn from(reason: NoMessage) -> Self {
-        match reason {
-            NoMessage::Empty | NoMessage::Cancelled => Self::Empty,
-            NoMessage::TooSmall { needed } => Self::TooSmall { needed },
-            NoMessage::Closed => Self::Closed,
-            NoMessage::Died => Self::Died,
-            NoMessage::Fault(fault) => Self::Fault(fault),
-        }
-    }
-}
-
-/// For a waiting receive, in which `Empty` has become a timeout.
-impl From<NoMessage> for RecvError {
-    fn from(reason: NoMessage) -> Self {
-        match reason {
-            NoMessage::Empty => Self::Timeout,
-            NoMessage::Cancelled => Self::Cancelled,
-            NoMessage::TooSmall { needed } => Self::TooSmall { needed },
-            NoMessage::Closed => Self::Closed,
-            NoMessage::Died => Self::Died,
-            NoMessage::Fault(fault) => Self::Fault(fault),
-        }
-    }
 }
 
 impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
@@ -159,7 +123,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         let segment = self.slots.segment();
         let outcome = wait_for_peer(segment, layout::spsc::SENDER, &self.waiter, timeout);
         if let Err(WaitError::Fault(Fault::Corrupt(corrupt))) = outcome {
-            self.gate.poison(corrupt.word, corrupt.value);
+            self.gate.poison(corrupt);
         }
         outcome
     }
@@ -270,7 +234,8 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         copy::load(area, 0, &mut word);
         let (len, most) = (u64::from_le_bytes(word), area.len() - prefix);
         if len > most as u64 {
-            return Err(NoMessage::Fault(self.gate.poison("message length", len)));
+            let corrupt = Corrupt { word: "message length", value: len };
+            return Err(NoMessage::Fault(self.gate.poison(corrupt)));
         }
         Ok(len as usize)
     }
@@ -309,7 +274,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         self.empty_at = self.head;
         // Really empty. If the sender has left, what he did before counts.
         let state = seat::peek(self.slots.segment(), layout::spsc::SENDER)
-            .map_err(|corrupt| NoMessage::Fault(self.gate.poison(corrupt.word, corrupt.value)))?;
+            .map_err(|corrupt| NoMessage::Fault(self.gate.poison(corrupt)))?;
         let ended = match state {
             SeatState::Closed => NoMessage::Closed,
             SeatState::Died => NoMessage::Died,
@@ -336,7 +301,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         } else if stamp == free_stamp(self.head, self.slots.capacity()) {
             Ok(false)
         } else {
-            Err(NoMessage::Fault(self.gate.poison("stamp", stamp)))
+            Err(NoMessage::Fault(self.gate.poison(Corrupt { word: "stamp", value: stamp })))
         }
     }
 
@@ -359,9 +324,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
             Ok(outcome) => outcome,
             Err(Unfinished::TimedOut) => Err(NoMessage::Empty),
             Err(Unfinished::Cancelled) => Err(NoMessage::Cancelled),
-            Err(Unfinished::Corrupt(corrupt)) => {
-                Err(NoMessage::Fault(self.gate.poison(corrupt.word, corrupt.value)))
-            }
+            Err(Unfinished::Corrupt(corrupt)) => Err(NoMessage::Fault(self.gate.poison(corrupt))),
         }
     }
 }
@@ -385,16 +348,10 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Receiver<M, A> {
     }
 
     fn look_around(&mut self) -> Option<Self::Outcome> {
-        match seat::notice_death(self.slots.segment(), layout::spsc::SENDER) {
-            // Noted or not: see `notice_death`.
-            Ok(SeatState::Died) => Some(self.look().unwrap_or(Err(NoMessage::Died))),
-            Ok(_) => self.look(),
-            Err(Error::Corrupt(corrupt)) => {
-                Some(Err(NoMessage::Fault(self.gate.poison(corrupt.word, corrupt.value))))
-            }
-            // The kernel did not say: then nobody is dead, this time.
-            Err(_) => None,
-        }
+        let segment = Arc::clone(self.slots.segment());
+        endpoint::look_at_peer(self, (&segment, layout::spsc::SENDER), |this, corrupt| {
+            Err(corrupt.map_or(NoMessage::Died, |it| NoMessage::Fault(this.gate.poison(it))))
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::{Corrupt, Error, Fault, SendError, SendManyError, TrySendError
 use crate::gate::Gate;
 use crate::layout::{self, POSITION_LIMIT};
 use crate::message::Message;
+use crate::outcome::NoRoom;
 use crate::payload::{Copying, Payload, Trust};
 use crate::seat::{self, Seat, SeatState};
 use crate::slots::{ControlWord, Slots, free_stamp, full_stamp};
@@ -45,38 +46,6 @@ pub struct Sender<M: Payload + ?Sized, A: Trust = Copying> {
 
 /// How often a sender keeps off the line of the head before it takes what room there is.
 const ROUNDS_FOR_ROOM: u32 = 8;
-
-/// Why there is no room.
-pub enum NoRoom {
-    Full,
-    Cancelled,
-    Closed,
-    Died,
-    Fault(Fault),
-}
-
-impl NoRoom {
-    /// For a send that does not wait, and so is never cancelled.
-    pub(super) fn at_once<T>(self, message: T) -> TrySendError<T> {
-        match self {
-            Self::Full | Self::Cancelled => TrySendError::Full(message),
-            Self::Closed => TrySendError::Closed(message),
-            Self::Died => TrySendError::Died(message),
-            Self::Fault(fault) => TrySendError::Fault(message, fault),
-        }
-    }
-
-    /// For a waiting send, in which `Full` has become a timeout.
-    pub(super) fn after_waiting<T>(self, message: T) -> SendError<T> {
-        match self {
-            Self::Full => SendError::Timeout(message),
-            Self::Cancelled => SendError::Cancelled(message),
-            Self::Closed => SendError::Closed(message),
-            Self::Died => SendError::Died(message),
-            Self::Fault(fault) => SendError::Fault(message, fault),
-        }
-    }
-}
 
 impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     pub(super) fn attach(ring: &Ring<M, A>) -> Result<Self, Error> {
@@ -151,7 +120,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
         let segment = self.slots.segment();
         let outcome = wait_for_peer(segment, layout::spsc::RECEIVER, &self.waiter, timeout);
         if let Err(WaitError::Fault(Fault::Corrupt(corrupt))) = outcome {
-            self.gate.poison(corrupt.word, corrupt.value);
+            self.gate.poison(corrupt);
         }
         outcome
     }
@@ -252,7 +221,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
         }
         // Really full. If the receiver has left, what he did before counts.
         let state = seat::peek(self.slots.segment(), layout::spsc::RECEIVER)
-            .map_err(|corrupt| NoRoom::Fault(self.gate.poison(corrupt.word, corrupt.value)))?;
+            .map_err(|corrupt| NoRoom::Fault(self.gate.poison(corrupt)))?;
         let ended = match state {
             SeatState::Closed => NoRoom::Closed,
             SeatState::Died => NoRoom::Died,
@@ -268,7 +237,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
         // RETIRE: the reads of the freed slots are over. Pairs with `Receiver::retire`.
         let head = self.head_word.load(retire::ACQUIRE);
         if head < self.cached_head || head > self.tail {
-            return Err(NoRoom::Fault(self.gate.poison("head", head)));
+            return Err(NoRoom::Fault(self.gate.poison(Corrupt { word: "head", value: head })));
         }
         self.cached_head = head;
         self.gate.open_to(head + self.slots.capacity());
@@ -309,9 +278,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
             Ok(outcome) => outcome,
             Err(Unfinished::TimedOut) => Err(NoRoom::Full),
             Err(Unfinished::Cancelled) => Err(NoRoom::Cancelled),
-            Err(Unfinished::Corrupt(corrupt)) => {
-                Err(NoRoom::Fault(self.gate.poison(corrupt.word, corrupt.value)))
-            }
+            Err(Unfinished::Corrupt(corrupt)) => Err(NoRoom::Fault(self.gate.poison(corrupt))),
         }
     }
 }
@@ -335,16 +302,10 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Sender<M, A> {
     }
 
     fn look_around(&mut self) -> Option<Self::Outcome> {
-        match seat::notice_death(self.slots.segment(), layout::spsc::RECEIVER) {
-            // Noted or not: see `notice_death`.
-            Ok(SeatState::Died) => Some(self.look().unwrap_or(Err(NoRoom::Died))),
-            Ok(_) => self.look(),
-            Err(Error::Corrupt(corrupt)) => {
-                Some(Err(NoRoom::Fault(self.gate.poison(corrupt.word, corrupt.value))))
-            }
-            // The kernel did not say: then nobody is dead, this time.
-            Err(_) => None,
-        }
+        let segment = Arc::clone(self.slots.segment());
+        endpoint::look_at_peer(self, (&segment, layout::spsc::RECEIVER), |this, corrupt| {
+            Err(corrupt.map_or(NoRoom::Died, |it| NoRoom::Fault(this.gate.poison(it))))
+        })
     }
 }
 

@@ -13,6 +13,7 @@ mod lock;
 mod map;
 mod semaphore;
 mod sigbus;
+pub(crate) mod transfer;
 
 pub(crate) use clock::Until;
 pub(crate) use file::{

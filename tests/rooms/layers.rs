@@ -10,7 +10,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (0, &["sys"]),
     (1, &["atomic"]),
     (2, &["layout", "copy"]),
-    (3, &["segment", "gate"]),
+    (3, &["segment", "gate", "outcome"]),
     (3, &["seat", "slots"]),
     (3, &["wait"]),
     (3, &["endpoint", "observer", "payload"]),
