@@ -18,6 +18,13 @@ pub enum Error {
         /// The address that was asked for.
         address: String,
     },
+    /// The segment can't be removed, since somebody has it open; or it can't be opened,
+    /// since somebody has been about to remove it, or replacing it, all the time.
+    #[error("{address}: in use")]
+    InUse {
+        /// The address that was asked for.
+        address: String,
+    },
     /// An address of no known form, or a name that no segment can have.
     #[error("{address:?} is no address: {reason}")]
     Address {

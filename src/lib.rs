@@ -63,7 +63,7 @@ pub use observer::{Observer, SeatView};
 pub use options::{Options, RingKind};
 pub use payload::{Copying, Payload, Trust, Trusted};
 pub use seat::SeatState;
-pub use segment::{Segment, unlink};
+pub use segment::{Segment, unlink, unlink_unused};
 
 /// The examples of README.md, run with the others.
 #[cfg(doctest)]

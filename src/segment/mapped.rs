@@ -4,11 +4,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::format::mismatch;
-use super::{Access, Address, Format, Initialise, Segment, guard};
-use crate::atomic::{Span, relaxed};
+use super::{Access, Address, Format, Initialise, Segment, attach, guard};
+use crate::atomic::Span;
 use crate::error::{Error, Field, Found};
 use crate::layout::{self, WaitMethod};
-use crate::sys::{self, FileSystem, Mapping, OpenRefusal};
+use crate::sys::{self, Facts, FileSystem, Mapping, OpenRefusal};
 
 impl Segment {
     /// A new named one: complete when its name appears.
@@ -31,7 +31,9 @@ impl Segment {
         match sys::anonymous_file(address.directory()) {
             Ok(Some(file)) => {
                 refuse_remote(&file)?;
+                let attached = attach::join_new(&file, address)?;
                 let segment = Self::fill(file, format, access, initialise)?;
+                let segment = Self { _attached: Some(attached), ..segment };
                 let file = segment.file.as_ref().expect("just filled");
                 segment.named(format, || sys::link(file, address.path()).map_err(publishing))?;
                 Ok(segment)
@@ -52,13 +54,16 @@ impl Segment {
         let temporary = address.directory().join(format!(".annulus-{:016x}", sys::creation_id()));
         let file = sys::named_file(&temporary)
             .map_err(|source| Error::Os { call: "creating the segment", source })?;
-        let outcome = refuse_remote(&file)
-            .and_then(|()| Self::fill(file, format, access, initialise))
-            .and_then(|segment| {
-                let name = || sys::rename_new(&temporary, address.path()).map_err(publishing);
-                segment.named(format, name)?;
-                Ok(segment)
-            });
+        let make = || {
+            refuse_remote(&file)?;
+            let attached = attach::join_new(&file, address)?;
+            let segment = Self::fill(file, format, access, initialise)?;
+            let segment = Self { _attached: Some(attached), ..segment };
+            let name = || sys::rename_new(&temporary, address.path()).map_err(publishing);
+            segment.named(format, name)?;
+            Ok(segment)
+        };
+        let outcome = make();
         if outcome.is_err() {
             // The first error is the one to report; the name is random and ours.
             let _ = sys::remove(&temporary);
@@ -133,8 +138,12 @@ impl Segment {
         access: Access,
         write: bool,
     ) -> Result<(Self, Format), Error> {
-        let file = open_regular(address, write)?;
-        Self::open_file(file, access, write)
+        if !write {
+            return Self::open_file(open_regular(address, false)?, access, false);
+        }
+        let (file, len, attached) = attach::join(address, access)?;
+        let (segment, format) = Self::map_file(file, len, access, true)?;
+        Ok((Self { _attached: Some(attached), ..segment }, format))
     }
 
     /// Opens a passed memfd, which must be sealed at its size.
@@ -173,44 +182,59 @@ impl Segment {
     }
 
     fn open_file(file: OwnedFd, access: Access, write: bool) -> Result<(Self, Format), Error> {
-        let facts = sys::facts(&file)
-            .map_err(|source| Error::Os { call: "examining the segment", source })?;
-        if !facts.regular {
-            return Err(mismatch(
-                Field::FileType,
-                Found::Text("not a regular file"),
-                Found::Text("a regular file"),
-            ));
-        }
-        let owner = access.owner.unwrap_or_else(sys::effective_user);
-        if facts.owner != owner {
-            let (found, owner) = (u64::from(facts.owner), u64::from(owner));
-            return Err(mismatch(Field::Owner, Found::Number(found), Found::Number(owner)));
-        }
-        if facts.mode & !access.mode != 0 {
-            return Err(mismatch(Field::Mode, Found::Octal(facts.mode), Found::Octal(access.mode)));
-        }
-        refuse_remote(&file)?;
-        let len = facts.len;
-        if len < layout::LINE as u64 {
-            return Err(mismatch(
-                Field::Length,
-                Found::Number(len),
-                Found::Text("a whole segment"),
-            ));
-        }
-        if len > layout::SEGMENT_MAX {
-            return Err(mismatch(
-                Field::Length,
-                Found::Number(len),
-                Found::AtMost(layout::SEGMENT_MAX),
-            ));
-        }
+        let len = examine(&file, access)?;
+        Self::map_file(file, len, access, write)
+    }
+
+    /// Maps a file that was examined, and parses what it holds.
+    fn map_file(
+        file: OwnedFd,
+        len: u64,
+        access: Access,
+        write: bool,
+    ) -> Result<(Self, Format), Error> {
         let mapping = map(&file, len, write)?;
         let segment = Self::guarded(mapping, file, access)?;
         let format = Format::parse(&segment.span, len)?;
         Ok((segment, format))
     }
+}
+
+/// Refuses a file that can be no segment, or not this one; gives its length.
+pub(super) fn examine(file: &OwnedFd, access: Access) -> Result<u64, Error> {
+    let facts = regular(file)?;
+    let owner = access.owner.unwrap_or_else(sys::effective_user);
+    if facts.owner != owner {
+        let (found, owner) = (u64::from(facts.owner), u64::from(owner));
+        return Err(mismatch(Field::Owner, Found::Number(found), Found::Number(owner)));
+    }
+    if facts.mode & !access.mode != 0 {
+        return Err(mismatch(Field::Mode, Found::Octal(facts.mode), Found::Octal(access.mode)));
+    }
+    refuse_remote(file)?;
+    let len = facts.len;
+    if len < layout::LINE as u64 {
+        return Err(mismatch(Field::Length, Found::Number(len), Found::Text("a whole segment")));
+    }
+    if len > layout::SEGMENT_MAX {
+        let most = Found::AtMost(layout::SEGMENT_MAX);
+        return Err(mismatch(Field::Length, Found::Number(len), most));
+    }
+    Ok(len)
+}
+
+/// Refuses what is no file; gives the facts of one.
+pub(super) fn regular(file: &OwnedFd) -> Result<Facts, Error> {
+    let facts =
+        sys::facts(file).map_err(|source| Error::Os { call: "examining the segment", source })?;
+    if !facts.regular {
+        return Err(mismatch(
+            Field::FileType,
+            Found::Text("not a regular file"),
+            Found::Text("a regular file"),
+        ));
+    }
+    Ok(facts)
 }
 
 /// Maps a file.
@@ -249,7 +273,8 @@ fn guard(mapping: &Mapping, access: Access) -> Result<Option<guard::Guarded>, Er
         .map_err(|source| Error::Os { call: "guarding the segment against SIGBUS", source })
 }
 
-fn refuse_remote(file: &OwnedFd) -> Result<(), Error> {
+/// Refuses a file for which another machine or program answers.
+pub(super) fn refuse_remote(file: &OwnedFd) -> Result<(), Error> {
     match sys::file_system(file)
         .map_err(|source| Error::Os { call: "examining the file system", source })?
     {
@@ -261,7 +286,7 @@ fn refuse_remote(file: &OwnedFd) -> Result<(), Error> {
 }
 
 /// Opens the file under an address.
-fn open_regular(address: &Address, write: bool) -> Result<OwnedFd, Error> {
+pub(super) fn open_regular(address: &Address, write: bool) -> Result<OwnedFd, Error> {
     let not_a_file =
         |found| mismatch(Field::FileType, Found::Text(found), Found::Text("a regular file"));
     sys::open_existing(address.path(), write).map_err(|refusal| match refusal {
@@ -270,37 +295,4 @@ fn open_regular(address: &Address, write: bool) -> Result<OwnedFd, Error> {
         OpenRefusal::NotAFile => not_a_file("a directory, socket or device"),
         OpenRefusal::Os(source) => Error::Os { call: "opening the segment", source },
     })
-}
-
-/// Removes the name of a segment (`shm:NAME` or `file:PATH`). Whoever has it open keeps it;
-/// its memory goes with the last of them. The semaphores of a ring that waits on such go
-/// too. The file is read, not mapped, and no link is followed.
-///
-/// # Errors
-/// [`Error::Address`], [`Error::NotFound`]; [`Error::Mismatch`] if what stands there is no
-/// segment, of whatever version and in whatever state; [`Error::Os`] if the directory
-/// does not let this process remove it.
-pub fn unlink(address: &str) -> Result<(), Error> {
-    let address = Address::parse(address)?;
-    let file = open_regular(&address, false)?;
-    let mut header = [0; layout::LINE];
-    let read = sys::read_start(&file, &mut header)
-        .map_err(|source| Error::Os { call: "reading the header", source })?;
-    let (words, _) = header.as_chunks::<8>();
-    let magic = u64::from_le_bytes(words[0]);
-    if read < 8 || magic != layout::MAGIC {
-        return Err(mismatch(Field::Magic, Found::Bits(magic), Found::Bits(layout::MAGIC)));
-    }
-    // A private copy, parsed as any segment's: a ring may have semaphores beside it.
-    let copy = Span::heap(layout::LINE).ok_or(Error::OUT_OF_MEMORY)?;
-    for (i, word) in words.iter().enumerate() {
-        copy.word(i * 8).store(u64::from_le_bytes(*word), relaxed::SOLE_WRITER);
-    }
-    let said = copy.word(layout::header::LENGTH).load(relaxed::SOLE_WRITER);
-    let format = Format::parse(&copy, said.max(layout::LINE as u64));
-    sys::remove(address.path()).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => Error::NotFound { address: address.text().to_owned() },
-        _ => Error::Os { call: "removing the segment's name", source },
-    })?;
-    format.map_or(Ok(()), |format| format.unlink_semaphores())
 }

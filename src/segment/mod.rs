@@ -3,6 +3,7 @@
 //! ```text
 //!   create: nameless file ─ allocate ─ map ─ initialise ─ magic ─ link   (ENOSPC, AlreadyExists)
 //!   open:   open ─ type, owner, mode, seals ─ map ─ header ─ expected?   (Mismatch, by field)
+//!               └─ by name: attach ─ still its name?                     (again; InUse)
 //! ```
 //!
 //! Promises: a name appears complete or not at all; nothing that exists is truncated
@@ -11,6 +12,8 @@
 #![allow(unsafe_code)]
 
 mod address;
+#[cfg(not(loom))]
+mod attach;
 mod format;
 #[cfg(not(loom))]
 mod guard;
@@ -22,14 +25,14 @@ use std::any::Any;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub(crate) use address::Address;
+#[cfg(not(loom))]
+pub use attach::{unlink, unlink_unused};
 pub(crate) use format::Waiting;
 pub use format::{Expect, Format};
-#[cfg(not(loom))]
-pub use mapped::unlink;
 
 use crate::atomic::{Span, Word};
 use crate::error::{Error, Field, Found};
-use crate::sys::Semaphore;
+use crate::sys::{AttachLock, Semaphore};
 use format::mismatch;
 
 /// A span of shared memory that is, or will be, a ring.
@@ -48,6 +51,9 @@ pub struct Segment {
     foreign: bool,
     /// In-process stand-ins for the kernel's seat locks, where there is no file.
     locks: Box<[Word]>,
+    /// Of one who takes part under a name. Last: until then the name may not be removed
+    /// as unused.
+    _attached: Option<AttachLock>,
 }
 
 /// Who may reach a new segment, and how it is made.
@@ -105,6 +111,7 @@ impl Segment {
             semaphores: Vec::new(),
             foreign: false,
             locks: (0..SEATS_MAX).map(|_| Word::new(0)).collect(),
+            _attached: None,
         }
     }
 
@@ -275,5 +282,14 @@ impl Segment {
 /// Always.
 #[cfg(loom)]
 pub fn unlink(_: &str) -> Result<(), Error> {
+    Err(SHARED_UNDER_LOOM)
+}
+
+/// Removes the name of a segment that nobody uses: models have none.
+///
+/// # Errors
+/// Always.
+#[cfg(loom)]
+pub fn unlink_unused(_: &str) -> Result<(), Error> {
     Err(SHARED_UNDER_LOOM)
 }

@@ -198,6 +198,17 @@ pub(crate) fn read_start(file: &OwnedFd, out: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// Whether `path` is a name of this very file now, no link followed.
+pub(crate) fn is_name_of(file: impl AsFd, path: &Path) -> io::Result<bool> {
+    let own = nix::sys::stat::fstat(file)?;
+    match nix::sys::stat::lstat(path) {
+        // The number of an open file is not given to another, even when it has no name.
+        Ok(there) => Ok((there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)),
+        Err(nix::Error::ENOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Removes a name.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     Ok(nix::unistd::unlink(path)?)

@@ -17,12 +17,12 @@ pub(crate) mod transfer;
 
 pub(crate) use clock::Until;
 pub(crate) use file::{
-    FileSystem, OpenRefusal, SEALS, allocate, anonymous_file, chmod, creation_id, effective_user,
-    facts, file_system, link, memfd, named_file, open_existing, page_size, process_id, read_start,
-    remove, rename_new, seal, seals, set_group,
+    Facts, FileSystem, OpenRefusal, SEALS, allocate, anonymous_file, chmod, creation_id,
+    effective_user, facts, file_system, is_name_of, link, memfd, named_file, open_existing,
+    page_size, process_id, read_start, remove, rename_new, seal, seals, set_group,
 };
 pub(crate) use fork::WipedPage;
-pub(crate) use lock::SeatLock;
+pub(crate) use lock::{AttachLock, SeatLock};
 pub(crate) use map::Mapping;
 pub(crate) use semaphore::{AVAILABLE as SEMAPHORES_AVAILABLE, Semaphore};
 pub(crate) use sigbus::install as guard_sigbus;
