@@ -61,6 +61,14 @@ pub enum Error {
         /// What the occupant noted as its process id. For people; decides nothing.
         pid: Option<u32>,
     },
+    /// Every seat of that sort is taken.
+    #[error("all {seats} seats for a {role} are taken")]
+    NoSeat {
+        /// `receiver`, or what else was asked for.
+        role: &'static str,
+        /// How many there are.
+        seats: u64,
+    },
     /// A stream has one sender and one receiver in its life, and this one has come and
     /// gone.
     #[error("the stream is over: its {role} has come and gone")]
@@ -271,6 +279,10 @@ pub enum TryRecvError {
         /// The message's length in bytes.
         needed: usize,
     },
+    /// So many messages of a broadcast were overwritten before this receiver came to them.
+    /// It goes on behind them.
+    #[error("{0} messages were overwritten before they were received")]
+    Lagged(u64),
     /// No message, and the sender has left.
     #[error("the sender has closed")]
     Closed,
@@ -298,6 +310,10 @@ pub enum RecvError {
         /// The message's length in bytes.
         needed: usize,
     },
+    /// So many messages of a broadcast were overwritten before this receiver came to them.
+    /// It goes on behind them.
+    #[error("{0} messages were overwritten before they were received")]
+    Lagged(u64),
     /// No message, and the sender has left.
     #[error("the sender has closed")]
     Closed,
@@ -387,7 +403,9 @@ impl From<RecvError> for io::Error {
             RecvError::Timeout => io::ErrorKind::TimedOut,
             RecvError::Closed => io::ErrorKind::UnexpectedEof,
             RecvError::Died => io::ErrorKind::ConnectionReset,
-            RecvError::Cancelled | RecvError::TooSmall { .. } => io::ErrorKind::Other,
+            RecvError::Cancelled | RecvError::TooSmall { .. } | RecvError::Lagged(_) => {
+                io::ErrorKind::Other
+            }
             RecvError::Fault(_) => io::ErrorKind::InvalidData,
         };
         Self::new(kind, error)

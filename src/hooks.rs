@@ -50,9 +50,9 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("head", crate::layout::spsc::HEAD as u64),
     ("not empty", crate::layout::spsc::NOT_EMPTY as u64),
     ("not full", crate::layout::spsc::NOT_FULL as u64),
-    ("slots", crate::layout::slots_at(crate::layout::Kind::Spsc) as u64),
+    ("slots", crate::layout::slots_at(crate::layout::Kind::Spsc, 2) as u64),
     ("tail", crate::layout::stream::TAIL as u64),
-    ("bytes", crate::layout::slots_at(crate::layout::Kind::Stream) as u64),
+    ("bytes", crate::layout::slots_at(crate::layout::Kind::Stream, 2) as u64),
 ];
 
 /// Bytes from one slot to the next, and from a slot to its message.

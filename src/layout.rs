@@ -3,7 +3,7 @@
 //! ```text
 //!   0      header: facts that never change, magic written last
 //!   128    seat line 0, 1, ..: state, pid, claim
-//!          control lines: one writer each (spsc: head; stream: head, tail)
+//!          control lines: one writer each (spsc: head; stream: head, tail; broadcast: tail)
 //!          wait lines: one per event (generation, flag, rescues)
 //!   slots  [ stamp | length? | message .. ] x capacity
 //!   bytes  capacity of them (stream)
@@ -32,6 +32,9 @@ pub(crate) const CAPACITY_MAX: u64 = 1 << 32;
 
 /// Fewest bytes a stream can have: a word, so that all of them are words.
 pub(crate) const STREAM_MIN: u64 = 8;
+
+/// Most seats a ring can have.
+pub(crate) const SEATS_MAX: u64 = 512;
 
 /// Largest message, in bytes.
 pub(crate) const MESSAGE_MAX: u64 = 1 << 30;
@@ -98,6 +101,8 @@ pub(crate) mod seat {
     /// End of the run of positions exposed by a guard; 0 if none. Written by the
     /// occupant, and by whoever recovers.
     pub(crate) const CLAIM: usize = 16;
+    /// Of a broadcast's receiver: the position that it has come to. Written by it alone.
+    pub(crate) const POSITION: usize = 64;
 }
 
 /// Byte offsets within an event's line.
@@ -121,6 +126,16 @@ pub enum Kind {
     SpscBytes = 2,
     /// One sender, one receiver, bytes without boundaries.
     Stream = 3,
+    /// One sender, many receivers, each of whom gets every message, or is told how many
+    /// were overwritten before it came to them; fixed-size messages.
+    Broadcast = 6,
+    /// The same with byte messages up to a maximum length.
+    BroadcastBytes = 7,
+    /// One sender, many receivers, each of whom gets every message: the slowest holds the
+    /// sender back; fixed-size messages.
+    Lossless = 8,
+    /// The same with byte messages up to a maximum length.
+    LosslessBytes = 9,
 }
 
 impl Kind {
@@ -130,6 +145,10 @@ impl Kind {
             1 => Some(Self::Spsc),
             2 => Some(Self::SpscBytes),
             3 => Some(Self::Stream),
+            6 => Some(Self::Broadcast),
+            7 => Some(Self::BroadcastBytes),
+            8 => Some(Self::Lossless),
+            9 => Some(Self::LosslessBytes),
             _ => None,
         }
     }
@@ -140,37 +159,53 @@ impl Kind {
             Self::Spsc => "spsc",
             Self::SpscBytes => "spsc bytes",
             Self::Stream => "stream",
+            Self::Broadcast => "broadcast",
+            Self::BroadcastBytes => "broadcast bytes",
+            Self::Lossless => "lossless",
+            Self::LosslessBytes => "lossless bytes",
         }
     }
 
-    /// Number of seats that a ring of this kind has.
-    pub(crate) const fn seats(self) -> u64 {
-        match self {
-            Self::Spsc | Self::SpscBytes | Self::Stream => 2,
-        }
+    /// Whether it is a broadcast, of whatever sort.
+    pub(crate) const fn is_broadcast(self) -> bool {
+        matches!(
+            self,
+            Self::Broadcast | Self::BroadcastBytes | Self::Lossless | Self::LosslessBytes
+        )
+    }
+
+    /// Whether the slowest receiver of a broadcast holds the sender back.
+    pub(crate) const fn is_lossless(self) -> bool {
+        matches!(self, Self::Lossless | Self::LosslessBytes)
+    }
+
+    /// Most seats that a ring of this kind can have. Two is the least.
+    pub(crate) const fn seats_max(self) -> u64 {
+        if self.is_broadcast() { SEATS_MAX } else { 2 }
     }
 
     /// Fewest slots, or bytes, that a ring of this kind can have.
     pub(crate) const fn capacity_min(self) -> u64 {
         match self {
-            Self::Spsc | Self::SpscBytes => 1,
             Self::Stream => STREAM_MIN,
+            // One is being written while others are read.
+            Self::Broadcast | Self::BroadcastBytes | Self::Lossless | Self::LosslessBytes => 2,
+            Self::Spsc | Self::SpscBytes => 1,
         }
     }
 
     /// Bytes in a slot's message before the payload: the length of a byte message.
     pub(crate) const fn prefix(self) -> u64 {
         match self {
-            Self::Spsc | Self::Stream => 0,
-            Self::SpscBytes => 8,
+            Self::Spsc | Self::Stream | Self::Broadcast | Self::Lossless => 0,
+            Self::SpscBytes | Self::BroadcastBytes | Self::LosslessBytes => 8,
         }
     }
 
-    /// Number of events that participants wait on.
-    pub(crate) const fn events(self) -> usize {
-        match self {
-            Self::Spsc | Self::SpscBytes | Self::Stream => 2,
-        }
+    /// Offsets of the lines of the two events, "not empty" and "not full".
+    pub(crate) const fn events(self, seats: u64) -> [usize; 2] {
+        let first = control_at(seats);
+        [first + LINE, first + 2 * LINE]
     }
 
     /// Number of control lines after the seats.
@@ -178,6 +213,9 @@ impl Kind {
         match self {
             Self::Spsc | Self::SpscBytes => spsc::CONTROL_LINES,
             Self::Stream => stream::CONTROL_LINES,
+            Self::Broadcast | Self::BroadcastBytes | Self::Lossless | Self::LosslessBytes => {
+                broadcast::CONTROL_LINES
+            }
         }
     }
 }
@@ -251,14 +289,31 @@ pub(crate) mod stream {
     pub(crate) const CONTROL_LINES: usize = 4;
 }
 
+/// The control lines of a broadcast, counted from the end of the seats.
+pub(crate) mod broadcast {
+    /// The sender's seat. All others are receivers'.
+    pub(crate) const SENDER: usize = 0;
+    /// Position behind the last committed message, a hint; written by the sender alone.
+    pub(crate) const TAIL: usize = 0;
+    /// Beside it, of a lossless one: the sender writes no position from this one on.
+    pub(crate) const LIMIT: usize = 8;
+    /// Lines: tail, not empty, not full.
+    pub(crate) const CONTROL_LINES: usize = 3;
+}
+
+/// Offset of the control lines.
+pub(crate) const fn control_at(seats: u64) -> usize {
+    seat_line(seats as usize)
+}
+
 /// Offset of a seat's line.
 pub(crate) const fn seat_line(seat: usize) -> usize {
     LINE * (1 + seat)
 }
 
 /// Offset of the first slot of a ring of this kind.
-pub(crate) const fn slots_at(kind: Kind) -> usize {
-    seat_line(kind.seats() as usize) + LINE * kind.control_lines()
+pub(crate) const fn slots_at(kind: Kind, seats: u64) -> usize {
+    control_at(seats) + LINE * kind.control_lines()
 }
 
 /// The shape of a slot: `[ stamp: 8 ][ message ]`, a power of two up to a cache line
@@ -298,9 +353,9 @@ impl SlotShape {
 pub(crate) const LONG: usize = 1024;
 
 /// Length of a segment, or `None` beyond [`SEGMENT_MAX`].
-pub(crate) fn segment_len(kind: Kind, capacity: u64, shape: SlotShape) -> Option<u64> {
+pub(crate) fn segment_len(kind: Kind, seats: u64, capacity: u64, shape: SlotShape) -> Option<u64> {
     let slots = capacity.checked_mul(shape.stride as u64)?;
-    let len = slots.checked_add(slots_at(kind) as u64)?;
+    let len = slots.checked_add(slots_at(kind, seats) as u64)?;
     (len <= SEGMENT_MAX && usize::try_from(len).is_ok_and(|len| isize::try_from(len).is_ok()))
         .then_some(len)
 }
@@ -320,9 +375,11 @@ pub(crate) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
 const _: () = {
     assert!(header::CHECKSUM + 8 <= LINE, "the header is one line");
-    assert!(slots_at(Kind::Spsc).is_multiple_of(LINE), "slots begin on a line");
-    assert!(slots_at(Kind::Spsc) == 768);
-    assert!(slots_at(Kind::Stream) == 896);
+    assert!(slots_at(Kind::Spsc, 2).is_multiple_of(LINE), "slots begin on a line");
+    assert!(slots_at(Kind::Spsc, 2) == 768);
+    assert!(slots_at(Kind::Stream, 2) == 896);
+    let [not_empty, not_full] = Kind::Spsc.events(2);
+    assert!(not_empty == spsc::NOT_EMPTY && not_full == spsc::NOT_FULL);
     assert!(SlotShape::new(0, 8, 8).stride == 16);
     assert!(SlotShape::new(0, 24, 8).stride == 32);
     assert!(SlotShape::new(0, 56, 8).stride == 64);

@@ -29,6 +29,7 @@ compile_error!("annulus needs 64-bit atomics: every shared word is one");
 compile_error!("annulus needs a little-endian target: its shared words are little-endian");
 
 mod atomic;
+pub mod broadcast;
 mod copy;
 mod endpoint;
 mod error;

@@ -41,6 +41,9 @@ pub struct SeatView {
     pub held: bool,
     /// What the occupant noted as its process id, in its own pid namespace.
     pub pid: Option<u32>,
+    /// Of a broadcast's receiver: the position that it has told, which may be 32 messages
+    /// late.
+    pub position: Option<u64>,
 }
 
 impl Observer {
@@ -123,30 +126,42 @@ impl Observer {
     /// unless a waiter is killed at the wrong moment.
     pub fn rescues(&self) -> (u64, u64) {
         let count = |at| self.segment.span().word(at + layout::event::RESCUES).load(relaxed::HINT);
-        (count(layout::spsc::NOT_EMPTY), count(layout::spsc::NOT_FULL))
+        let [not_empty, not_full] = self.format.kind.events(self.format.seats);
+        (count(not_empty), count(not_full))
     }
 
-    /// Position of the next message, or byte, to be received.
+    /// Position of the next message, or byte, to be received. Of a broadcast, whose
+    /// receivers have a position each, of the oldest message that is still there.
     pub fn head(&self) -> u64 {
+        if self.format.kind.is_broadcast() {
+            return self.tail().unwrap_or(0).saturating_sub(self.format.capacity);
+        }
         // RETIRE: so that `len` does not count what was received before.
         self.segment.span().word(layout::spsc::HEAD).load_fenced(retire::ACQUIRE)
     }
 
-    /// Position behind the last committed byte of a stream; other rings have no such word.
+    /// Position behind the last committed byte of a stream, or message of a broadcast; an
+    /// spsc ring has no such word.
     pub fn tail(&self) -> Option<u64> {
+        let at = match self.format.kind {
+            Kind::Stream => layout::stream::TAIL,
+            kind if kind.is_broadcast() => {
+                layout::control_at(self.format.seats) + layout::broadcast::TAIL
+            }
+            _ => return None,
+        };
         // PUBLISH: what is counted is there.
-        (self.format.kind == Kind::Stream)
-            .then(|| self.segment.span().word(layout::stream::TAIL).load_fenced(publish::ACQUIRE))
+        Some(self.segment.span().word(at).load_fenced(publish::ACQUIRE))
     }
 
-    /// How many messages wait, by the slots' stamps, or bytes of a stream: between 0 and
-    /// the capacity.
+    /// How many messages are there, or bytes of a stream: between 0 and the capacity. By the
+    /// slots' stamps in an spsc ring.
     pub fn len(&self) -> u64 {
         let head = self.head();
         if let Some(tail) = self.tail() {
             return tail.saturating_sub(head).min(self.format.capacity);
         }
-        let first = layout::slots_at(self.format.kind);
+        let first = layout::slots_at(self.format.kind, self.format.seats);
         let stride = self.format.shape().stride;
         let full = |n: &u64| {
             let position = head.wrapping_add(*n);
@@ -170,18 +185,22 @@ impl Observer {
     /// # Errors
     /// [`Error::Corrupt`] for a state that is none; [`Error::Os`].
     pub fn seats(&self) -> Result<Vec<SeatView>, Error> {
-        ["sender", "receiver"]
-            .into_iter()
-            .enumerate()
-            .map(|(index, role)| {
-                Ok(SeatView {
-                    role,
-                    state: seat::peek(&self.segment, index)?,
-                    held: seat::is_held(&self.segment, index)?,
-                    pid: seat::pid(&self.segment, index),
-                })
-            })
-            .collect()
+        (0..self.format.seats as usize).map(|index| self.seat(index)).collect()
+    }
+
+    fn seat(&self, index: usize) -> Result<SeatView, Error> {
+        let role = if index == 0 { "sender" } else { "receiver" };
+        let tells = self.format.kind.is_broadcast() && index != layout::broadcast::SENDER;
+        let at = layout::seat_line(index) + layout::seat::POSITION;
+        // Looked at, never acted upon.
+        let position = tells.then(|| self.segment.span().word(at).load(relaxed::HINT));
+        Ok(SeatView {
+            role,
+            state: seat::peek(&self.segment, index)?,
+            held: seat::is_held(&self.segment, index)?,
+            pid: seat::pid(&self.segment, index),
+            position,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::atomic::Span;
 use crate::endpoint::Patience;
 use crate::error::Error;
-use crate::layout::WaitMethod;
+use crate::layout::{Kind, WaitMethod};
 use crate::segment::{Access, Address, Expect, Format, Segment, Waiting};
 use crate::{sys, wait};
 
@@ -31,6 +31,13 @@ pub(crate) mod sealed {
     pub trait Sealed {
         /// The same ring between peers that trust one another.
         type Trusted: super::RingKind;
+        /// Seats of a new one, where the options may say another number.
+        #[doc(hidden)]
+        const DEFAULT_SEATS: Option<u64> = None;
+        /// Whether participants may wait by semaphores: where one at most waits for each
+        /// event.
+        #[doc(hidden)]
+        const SEMAPHORES: bool = true;
         /// What the header must say, `capacity` and `type_tag` left to the options.
         #[doc(hidden)]
         fn expect() -> Expect;
@@ -71,6 +78,9 @@ pub struct Options<R> {
     capacity: Option<u64>,
     type_tag: Option<u64>,
     max_len: Option<u64>,
+    seats: Option<u64>,
+    /// Another kind of the ring's family than the first.
+    kind: Option<Kind>,
     wait_method: Option<WaitMethod>,
     fenced: bool,
     patience: Patience,
@@ -91,6 +101,8 @@ impl<R> core::fmt::Debug for Options<R> {
             .field("capacity", &self.capacity)
             .field("type_tag", &self.type_tag)
             .field("max_len", &self.max_len)
+            .field("seats", &self.seats)
+            .field("kind", &self.kind)
             .field("wait_method", &self.wait_method)
             .field("fenced", &self.fenced)
             .field("patience", &self.patience)
@@ -106,6 +118,8 @@ impl<R> Options<R> {
             capacity: self.capacity,
             type_tag: self.type_tag,
             max_len: self.max_len,
+            seats: self.seats,
+            kind: self.kind,
             wait_method: self.wait_method,
             fenced: self.fenced,
             patience: self.patience,
@@ -118,6 +132,14 @@ impl<R> Options<R> {
     pub(crate) fn set_max_len(&mut self, bytes: u64) {
         self.max_len = Some(bytes);
     }
+
+    pub(crate) fn set_seats(&mut self, seats: u64) {
+        self.seats = Some(seats);
+    }
+
+    pub(crate) fn set_kind(&mut self, kind: Kind) {
+        self.kind = Some(kind);
+    }
 }
 
 /// What a new or opened ring is like.
@@ -127,6 +149,8 @@ impl<R: RingKind> Options<R> {
             capacity: None,
             type_tag: None,
             max_len: None,
+            seats: None,
+            kind: None,
             wait_method: None,
             fenced: false,
             patience: Patience::DEFAULT,
@@ -161,7 +185,7 @@ impl<R: RingKind> Options<R> {
     /// but for semaphores: those are for peers who trust one another's C library.
     ///
     /// [`WaitMethod::Semaphore`] needs a name to hang its own names on: named segments
-    /// only. They go with [`unlink`](crate::unlink); a creator that is killed at the wrong
+    /// only; and of rings with one sender and one receiver. They go with [`unlink`](crate::unlink); a creator that is killed at the wrong
     /// moment can leave them behind (`/dev/shm/sem.annulus-..`).
     pub fn wait_method(mut self, method: WaitMethod) -> Self {
         self.wait_method = Some(method);
@@ -393,7 +417,12 @@ impl<R: RingKind> Options<R> {
 
     fn expect(&self) -> Expect {
         let mut expect = R::expect();
+        if let Some(kind) = self.kind {
+            expect.kind = kind;
+            expect.sibling = None;
+        }
         expect.capacity = self.capacity;
+        expect.seats = self.seats;
         expect.message_size = expect.message_size.or(self.max_len);
         expect.type_tag = self.type_tag.unwrap_or(expect.type_tag);
         expect.wait_method = self.wait_method;
@@ -401,7 +430,11 @@ impl<R: RingKind> Options<R> {
     }
 
     fn format(&self) -> Result<Format, Error> {
-        let expect = self.expect();
+        if self.wait_method == Some(WaitMethod::Semaphore) && !R::SEMAPHORES {
+            return Err(Error::Unsupported("semaphores where several wait for one event"));
+        }
+        let mut expect = self.expect();
+        expect.seats = expect.seats.or(R::DEFAULT_SEATS);
         let message_size = expect.message_size.unwrap_or(DEFAULT_MAX_LEN);
         let capacity = self.capacity.unwrap_or_else(|| R::default_capacity(message_size));
         let barrier = wait::barrier_form(self.fenced);

@@ -41,6 +41,7 @@ pub(crate) enum NoMessage {
     Empty,
     Cancelled,
     TooSmall { needed: usize },
+    Lagged(u64),
     Closed,
     Died,
     Fault(Fault),
@@ -52,6 +53,7 @@ impl From<NoMessage> for TryRecvError {
         match reason {
             NoMessage::Empty | NoMessage::Cancelled => Self::Empty,
             NoMessage::TooSmall { needed } => Self::TooSmall { needed },
+            NoMessage::Lagged(positions) => Self::Lagged(positions),
             NoMessage::Closed => Self::Closed,
             NoMessage::Died => Self::Died,
             NoMessage::Fault(fault) => Self::Fault(fault),
@@ -66,6 +68,7 @@ impl From<NoMessage> for RecvError {
             NoMessage::Empty => Self::Timeout,
             NoMessage::Cancelled => Self::Cancelled,
             NoMessage::TooSmall { needed } => Self::TooSmall { needed },
+            NoMessage::Lagged(positions) => Self::Lagged(positions),
             NoMessage::Closed => Self::Closed,
             NoMessage::Died => Self::Died,
             NoMessage::Fault(fault) => Self::Fault(fault),

@@ -1,6 +1,5 @@
 //! What a ring carries, and how far its peers are trusted. Imports: layout, slots.
 
-use crate::layout::Kind;
 use crate::message::Message;
 use crate::segment::Format;
 use crate::slots::{Bytes, Fixed};
@@ -9,16 +8,19 @@ use crate::slots::{Bytes, Fixed};
 pub trait Payload: sealed::Sealed + 'static {}
 
 pub(crate) mod sealed {
-    use super::{Format, Kind};
+    use super::Format;
 
     /// The part of `Payload` that is this crate's own.
     pub trait Sealed {
         /// The shape of its slots.
         #[doc(hidden)]
         type Shape: crate::slots::Shape;
-        /// The kind of spsc ring.
+        /// Whether these are byte messages.
         #[doc(hidden)]
-        const KIND: Kind;
+        const BYTES: bool;
+        /// Bytes before the payload: the length of a byte message.
+        #[doc(hidden)]
+        const PREFIX: usize = if Self::BYTES { 8 } else { 0 };
         /// Message size in bytes, if it is a constant.
         #[doc(hidden)]
         const SIZE: Option<usize>;
@@ -35,7 +37,7 @@ impl<T: Message> Payload for T {}
 
 impl<T: Message> sealed::Sealed for T {
     type Shape = Fixed<T>;
-    const KIND: Kind = Kind::Spsc;
+    const BYTES: bool = false;
     const SIZE: Option<usize> = Some(size_of::<T>());
     const ALIGN: usize = align_of::<T>();
 
@@ -48,7 +50,7 @@ impl Payload for [u8] {}
 
 impl sealed::Sealed for [u8] {
     type Shape = Bytes;
-    const KIND: Kind = Kind::SpscBytes;
+    const BYTES: bool = true;
     const SIZE: Option<usize> = None;
     const ALIGN: usize = 8;
 

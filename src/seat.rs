@@ -171,6 +171,30 @@ impl Seat {
         Self::take_if(segment, index, role, |before| before == SeatState::Vacant)
     }
 
+    /// Takes any of several seats that is free, or whose occupant has died.
+    pub(crate) fn take_any(
+        segment: &Arc<Segment>,
+        seats: core::ops::Range<usize>,
+        role: &'static str,
+    ) -> Result<Self, Error> {
+        let count = seats.len() as u64;
+        // First those that look free, then those that only the kernel knows to be.
+        for live in [false, true] {
+            for index in seats.clone() {
+                let lives =
+                    matches!(peek(segment, index)?, SeatState::Live | SeatState::Recovering);
+                if lives != live || (lives && is_held(segment, index)?) {
+                    continue;
+                }
+                match Self::take(segment, index, role) {
+                    Err(Error::SeatTaken { .. }) => {}
+                    outcome => return outcome,
+                }
+            }
+        }
+        Err(Error::NoSeat { role, seats: count })
+    }
+
     fn take_if(
         segment: &Arc<Segment>,
         index: usize,
@@ -208,6 +232,11 @@ impl Seat {
         // next occupant for this one.
         let give_back = Some(before.word(incarnation));
         Ok(Self { segment: Arc::clone(segment), index, incarnation, give_back, _lock: lock })
+    }
+
+    /// Its number.
+    pub(crate) fn index(&self) -> usize {
+        self.index
     }
 
     /// The endpoint is made: from now on the seat is left by [`leave`](Self::leave).

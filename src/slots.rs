@@ -84,10 +84,10 @@ impl<S: Shape> Slots<S> {
         assert!(format.capacity.is_power_of_two());
         assert!(format.len <= segment.span().len() as u64);
         assert_eq!(
-            layout::segment_len(format.kind, format.capacity, format.shape()),
+            layout::segment_len(format.kind, format.seats, format.capacity, format.shape()),
             Some(format.len)
         );
-        let first = segment.span().origin(layout::slots_at(format.kind));
+        let first = segment.span().origin(layout::slots_at(format.kind, format.seats));
         Self { first, mask: format.capacity - 1, shape, segment }
     }
 
@@ -155,12 +155,22 @@ impl core::ops::Deref for ControlWord {
 
 /// Stamps all slots for a first position: each with "the lap before" (format.md).
 pub(crate) fn initialise(span: &Span, format: &Format, start: u64) {
-    let (first, stride) = (layout::slots_at(format.kind), format.shape().stride);
+    initialise_with(span, format, start, |position| free_stamp(position, format.capacity));
+}
+
+/// The same with another ring's stamps.
+pub(crate) fn initialise_with(
+    span: &Span,
+    format: &Format,
+    start: u64,
+    stamp: impl Fn(u64) -> u64,
+) {
+    let first = layout::slots_at(format.kind, format.seats);
+    let stride = format.shape().stride;
     for position in start..start + format.capacity {
         let index = (position & (format.capacity - 1)) as usize;
         // The segment is still private to its creator.
-        span.word(first + index * stride)
-            .store(free_stamp(position, format.capacity), relaxed::SOLE_WRITER);
+        span.word(first + index * stride).store(stamp(position), relaxed::SOLE_WRITER);
     }
 }
 

@@ -6,9 +6,22 @@
 //! nothing and the sleeper, who has time, runs a barrier on everybody's processor.
 
 #[cfg(not(loom))]
-use core::sync::atomic::{Ordering, compiler_fence, fence};
+use core::sync::atomic::{self, Ordering, compiler_fence};
 #[cfg(loom)]
-use loom::sync::atomic::{Ordering, fence};
+use loom::sync::atomic::{self, Ordering};
+
+use super::edge::Edge;
+
+/// The fence of an edge that is one.
+#[inline(always)]
+#[cfg_attr(feature = "test-hooks", track_caller)]
+pub(crate) fn fence(edge: Edge) {
+    #[cfg(feature = "test-hooks")]
+    if super::hooks::is_inert() {
+        return;
+    }
+    edge.fence();
+}
 
 /// How the two sides of the WAKE edge are ordered; fixed when a segment is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +42,11 @@ impl Barrier {
             return;
         }
         #[cfg(loom)]
-        fence(Ordering::SeqCst);
+        atomic::fence(Ordering::SeqCst);
         #[cfg(not(loom))]
         match self {
             Self::Asymmetric => compiler_fence(Ordering::SeqCst),
-            Self::Fenced => fence(Ordering::SeqCst),
+            Self::Fenced => atomic::fence(Ordering::SeqCst),
         }
     }
 
@@ -45,11 +58,11 @@ impl Barrier {
             return Ok(());
         }
         #[cfg(loom)]
-        fence(Ordering::SeqCst);
+        atomic::fence(Ordering::SeqCst);
         #[cfg(not(loom))]
         match self {
             Self::Asymmetric => crate::sys::barrier::heavy()?,
-            Self::Fenced => fence(Ordering::SeqCst),
+            Self::Fenced => atomic::fence(Ordering::SeqCst),
         }
         Ok(())
     }

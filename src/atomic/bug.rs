@@ -19,6 +19,8 @@ pub enum Bug {
     PublishBeforeCopy,
     /// What the sender did before it left is not looked at again.
     NoLookAfterClosed,
+    /// A broadcast's slot is not marked before it is written.
+    NoWritingMark,
     /// A guard's exposure is not noted.
     NoClaim,
 }

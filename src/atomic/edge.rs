@@ -50,6 +50,7 @@ impl Edge {
     }
 
     /// A fence of the edge's ordering.
+    #[inline(always)]
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(super) fn fence(self) {
         let ordering = self.ordering();
@@ -123,6 +124,25 @@ edges! {
         RELEASE = Release;
         /// The sender's load of the head. Pairs with [`RELEASE`].
         ACQUIRE = Acquire;
+    }
+
+    /// TEAR: whoever has read a word of a later message sees that the slot was marked.
+    tear {
+        /// The sender's fence between its mark and the words. Pairs with [`LOOK`].
+        MARK = Release;
+        /// The receiver's fence between the words and its second look at the stamp. Pairs
+        /// with [`MARK`].
+        LOOK = Acquire;
+    }
+
+    /// JOIN: of a receiver that comes and a sender that raises its limit, one sees the other.
+    join {
+        /// The receiver's fence between its position and its look at the limit. Pairs with
+        /// [`SENDER`].
+        RECEIVER = SeqCst;
+        /// The sender's fence between its limit and its look at the positions. Pairs with
+        /// [`RECEIVER`].
+        SENDER = SeqCst;
     }
 
     /// WAKE: nobody sleeps on a ready ring. The store-load order of its two sides is

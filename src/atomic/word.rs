@@ -44,6 +44,7 @@ impl Word {
 
     /// As `load`, by a relaxed load and a fence: the one form that is defined on pages
     /// that can only be read.
+    #[inline(always)]
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn load_fenced(&self, edge: Edge) -> u64 {
         let value = self.load(edge.relaxed());

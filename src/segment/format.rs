@@ -14,6 +14,7 @@ pub struct Format {
     pub(crate) message_align: u64,
     pub(crate) capacity: u64,
     pub(crate) type_tag: u64,
+    pub(crate) seats: u64,
     pub(crate) wait_method: WaitMethod,
     pub(crate) barrier: Barrier,
     /// Length of the segment in bytes.
@@ -25,6 +26,10 @@ pub struct Format {
 #[derive(Clone, Copy, Debug)]
 pub struct Expect {
     pub(crate) kind: Kind,
+    /// Another kind that would do too.
+    pub(crate) sibling: Option<Kind>,
+    /// Of a new one, the default is two.
+    pub(crate) seats: Option<u64>,
     pub(crate) message_size: Option<u64>,
     pub(crate) message_align: u64,
     pub(crate) capacity: Option<u64>,
@@ -64,8 +69,17 @@ impl Format {
                 reason: format!("at most {} bytes", layout::ALIGN_MAX),
             });
         }
+        let seats = expect.seats.unwrap_or(2);
+        if !(2..=expect.kind.seats_max()).contains(&seats) {
+            return Err(Error::Option {
+                option: "seats",
+                value: seats,
+                reason: format!("from 2 to {}", expect.kind.seats_max()),
+            });
+        }
         let mut format = Self {
             kind: expect.kind,
+            seats,
             message_size,
             message_align: expect.message_align,
             capacity,
@@ -75,7 +89,7 @@ impl Format {
             len: 0,
             creation_id,
         };
-        format.len = layout::segment_len(expect.kind, capacity, format.shape()).ok_or_else(|| Error::Option {
+        format.len = layout::segment_len(expect.kind, seats, capacity, format.shape()).ok_or_else(|| Error::Option {
             option: "capacity",
             value: capacity,
             reason: format!("with messages of {message_size} bytes the segment is larger than a process can map"),
@@ -105,7 +119,7 @@ impl Format {
     #[cfg(not(loom))]
     fn semaphore_names(&self) -> impl Iterator<Item = String> {
         let waits = self.wait_method == WaitMethod::Semaphore;
-        let count = if waits { self.kind.events() } else { 0 };
+        let count = if waits { 2 } else { 0 };
         (0..count).map(|event| self.semaphore_name(event))
     }
 
@@ -194,8 +208,10 @@ impl Format {
             ));
         };
         let seats = read(header::SEATS);
-        if seats != kind.seats() {
-            return Err(mismatch(Field::Seats, Found::Number(seats), Found::Number(kind.seats())));
+        if !(2..=kind.seats_max()).contains(&seats) {
+            let most = kind.seats_max();
+            let expected = if most == 2 { Found::Number(2) } else { Found::AtMost(most) };
+            return Err(mismatch(Field::Seats, Found::Number(seats), expected));
         }
         let word = read(header::WAIT_METHOD);
         let Some(wait_method) = WaitMethod::from_word(word) else {
@@ -218,6 +234,7 @@ impl Format {
         };
         let format = Self {
             kind,
+            seats,
             message_size: bounded("message size", read(header::MESSAGE_SIZE), layout::MESSAGE_MAX)?,
             message_align: bounded(
                 "message align",
@@ -246,7 +263,7 @@ impl Format {
         if !format.message_align.is_power_of_two() {
             return Err(Corrupt { word: "message align", value: format.message_align }.into());
         }
-        let needed = layout::segment_len(kind, format.capacity, format.shape());
+        let needed = layout::segment_len(kind, seats, format.capacity, format.shape());
         if needed != Some(format.len) {
             return Err(Corrupt { word: "length", value: format.len }.into());
         }
@@ -262,7 +279,7 @@ impl Format {
 
     /// Refuses a segment that is well-formed but not the expected one.
     pub(crate) fn check(&self, expect: &Expect) -> Result<(), Error> {
-        if self.kind != expect.kind {
+        if self.kind != expect.kind && Some(self.kind) != expect.sibling {
             return Err(mismatch(
                 Field::Kind,
                 Found::Number(self.kind as u64),
@@ -277,6 +294,7 @@ impl Format {
             ),
             (Field::MessageAlign, self.message_align, expect.message_align),
             (Field::Capacity, self.capacity, expect.capacity.unwrap_or(self.capacity)),
+            (Field::Seats, self.seats, expect.seats.unwrap_or(self.seats)),
         ];
         for (field, found, expected) in numbers {
             if found != expected {
@@ -315,7 +333,7 @@ impl Format {
             (header::MESSAGE_ALIGN, self.message_align),
             (header::CAPACITY, self.capacity),
             (header::TYPE_TAG, self.type_tag),
-            (header::SEATS, self.kind.seats()),
+            (header::SEATS, self.seats),
             (header::WAIT_METHOD, self.wait_method as u64),
             (header::BARRIER_FORM, barrier),
             (header::LENGTH, self.len),

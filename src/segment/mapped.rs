@@ -115,7 +115,7 @@ impl Segment {
     /// A mapping as a segment: from here on the two are let go in the right order.
     fn guarded(mapping: Mapping, file: OwnedFd, access: Access) -> Result<Self, Error> {
         let guard = guard(&mapping, access)?;
-        Ok(Self { _guard: guard, ..Self::with_span(Span::mapped(mapping), Some(file)) })
+        Ok(Self { _guard: guard, ..Self::with_span(Span::mapped(mapping), Some(file), 0) })
     }
 
     /// Gives a new segment its name; if that fails, its semaphores lose theirs.

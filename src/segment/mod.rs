@@ -32,6 +32,8 @@ pub use format::{Expect, Format};
 
 use crate::atomic::{Span, Word};
 use crate::error::{Error, Field, Found};
+#[cfg(not(loom))]
+use crate::layout::SEATS_MAX;
 use crate::sys::{AttachLock, Semaphore};
 use format::mismatch;
 
@@ -86,9 +88,6 @@ impl Access {
     pub(crate) const DEFAULT: Self = Self { mode: 0o600, prefault: true, ..Self::OBSERVER };
 }
 
-/// Most seats of any kind.
-const SEATS_MAX: usize = 2;
-
 /// Writes a new segment's control words and first stamps; the header comes after.
 pub(crate) type Initialise<'a> = &'a dyn Fn(&Span);
 
@@ -102,7 +101,8 @@ impl core::fmt::Debug for Segment {
 }
 
 impl Segment {
-    fn with_span(span: Span, file: Option<OwnedFd>) -> Self {
+    /// `seats`: how many have locks in this process, there being no file.
+    fn with_span(span: Span, file: Option<OwnedFd>, seats: u64) -> Self {
         Self {
             #[cfg(not(loom))]
             _guard: None,
@@ -110,7 +110,7 @@ impl Segment {
             file,
             semaphores: Vec::new(),
             foreign: false,
-            locks: (0..SEATS_MAX).map(|_| Word::new(0)).collect(),
+            locks: (0..seats).map(|_| Word::new(0)).collect(),
             _attached: None,
         }
     }
@@ -150,7 +150,8 @@ impl Segment {
             }
             // SAFETY: I4: promised by the caller.
             let span = unsafe { Span::foreign(base, len, owner) };
-            Ok(Self { foreign: true, ..Self::with_span(span, file) })
+            let seats = if file.is_some() { 0 } else { SEATS_MAX };
+            Ok(Self { foreign: true, ..Self::with_span(span, file, seats) })
         }
     }
 
@@ -186,7 +187,7 @@ impl Segment {
         let span = Span::heap(len).ok_or(Error::OUT_OF_MEMORY)?;
         initialise(&span);
         format.publish(&span);
-        Ok(Self::with_span(span, None))
+        Ok(Self::with_span(span, None, format.seats))
     }
 
     /// Makes a ring in memory that somebody else mapped, unless there is one.
@@ -207,7 +208,9 @@ impl Segment {
             }
         }
         // Seats and events begin as zeros, whatever was here before.
-        for at in (crate::layout::LINE..crate::layout::slots_at(format.kind)).step_by(8) {
+        for at in
+            (crate::layout::LINE..crate::layout::slots_at(format.kind, format.seats)).step_by(8)
+        {
             self.span.word(at).store(0, relaxed::SOLE_WRITER);
         }
         initialise(&self.span);
@@ -234,7 +237,9 @@ impl Segment {
     #[cfg_attr(not(feature = "test-hooks"), expect(dead_code))]
     pub(crate) fn mappings(len: usize, count: usize) -> Vec<Self> {
         let span = Span::heap(len).expect("models are small");
-        (0..count).map(|_| Self { foreign: true, ..Self::with_span(span.clone(), None) }).collect()
+        (0..count)
+            .map(|_| Self { foreign: true, ..Self::with_span(span.clone(), None, 2) })
+            .collect()
     }
 
     pub(crate) fn create_named(

@@ -48,7 +48,7 @@ pub struct RecvRef<'a, M: Payload + ?Sized, A: Trust = Copying> {
 
 impl<'a, M: Payload + ?Sized, A: Trust> RecvRef<'a, M, A> {
     /// Bytes before the payload: the length of a byte message.
-    const PREFIX: usize = M::KIND.prefix() as usize;
+    const PREFIX: usize = M::PREFIX;
 
     pub(super) fn new(receiver: &'a mut Receiver<M, A>, len: usize) -> Self {
         Self { receiver, len }

@@ -51,7 +51,7 @@ pub use sender::Sender;
 use crate::atomic::{Span, relaxed};
 use crate::endpoint::{Patience, Waiter};
 use crate::error::Error;
-use crate::layout::{self, FNV_OFFSET, fnv1a};
+use crate::layout::{self, FNV_OFFSET, Kind, fnv1a};
 use crate::message::Message;
 use crate::options::{Options, RingKind, sealed};
 use crate::payload::{Copying, Payload, Trust, Trusted};
@@ -191,7 +191,9 @@ impl<M: Payload + ?Sized, A: Trust> sealed::Sealed for Ring<M, A> {
 
     fn expect() -> Expect {
         Expect {
-            kind: M::KIND,
+            kind: if M::BYTES { Kind::SpscBytes } else { Kind::Spsc },
+            sibling: None,
+            seats: None,
             message_size: M::SIZE.map(|size| size as u64),
             message_align: M::ALIGN as u64,
             capacity: None,

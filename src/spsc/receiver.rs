@@ -226,7 +226,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     #[inline(always)]
     pub(super) fn payload_len(&mut self) -> Result<usize, NoMessage> {
         let area = self.slots.message(self.head);
-        let prefix = M::KIND.prefix() as usize;
+        let prefix = M::PREFIX;
         if prefix == 0 {
             return Ok(area.len());
         }

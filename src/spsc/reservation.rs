@@ -34,7 +34,7 @@ pub struct Reservation<'a, M: Payload + ?Sized, A: Trust = Copying> {
 
 impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
     /// Bytes before the payload: the length of a byte message.
-    const PREFIX: usize = M::KIND.prefix() as usize;
+    const PREFIX: usize = M::PREFIX;
 
     pub(super) fn new(sender: &'a mut Sender<M, A>) -> Self {
         Self { sender, written: 0 }

@@ -33,7 +33,7 @@ impl Bytes {
     /// If the format is not that of the segment: a mistake in this crate.
     pub(super) fn new(segment: Arc<Segment>, format: &Format) -> Self {
         assert!(format.capacity.is_power_of_two() && format.capacity >= layout::STREAM_MIN);
-        let at = layout::slots_at(format.kind);
+        let at = layout::slots_at(format.kind, format.seats);
         assert!(at as u64 + format.capacity <= segment.span().len() as u64);
         Self { first: segment.span().origin(at), mask: format.capacity - 1, segment }
     }

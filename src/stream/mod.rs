@@ -186,6 +186,8 @@ impl<A: Trust> sealed::Sealed for Ring<A> {
     fn expect() -> Expect {
         Expect {
             kind: Kind::Stream,
+            sibling: None,
+            seats: None,
             message_size: Some(1),
             message_align: 1,
             capacity: None,
