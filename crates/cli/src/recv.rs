@@ -10,7 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use annulus::stream::{Receiver, Ring};
-use annulus::{Error, Field, Observer, RecvError, SeatState};
+use annulus::{Error, Field, Observer, RecvError, SeatState, SeatView};
 
 use crate::exit::{Failure, Result};
 use crate::naming::{self, GRACE, Named, Pauses, Seen};
@@ -66,7 +66,7 @@ fn find(
     Ok(None)
 }
 
-/// Streams that had their receiver already.
+/// Streams that have, or had, their receiver already.
 #[derive(Default)]
 struct Over {
     /// The last one met, and since when.
@@ -77,31 +77,37 @@ impl Over {
     /// Whether a stream is to be received: otherwise it is waited for another. An error, if
     /// that would be in vain.
     fn allows(&mut self, address: &str, seen: &Seen) -> Result<bool> {
-        if seen.receiver.held {
-            return Err(naming::in_use(address, &seen.receiver));
-        }
-        if seen.receiver.state == SeatState::Vacant {
+        let Seen { sender, receiver, .. } = seen;
+        if receiver.state == SeatState::Vacant && !receiver.held {
             // One that nobody has sent into yet may be one whose maker was killed: then
             // another sender replaces it.
-            return Ok(seen.sender.held || seen.sender.state != SeatState::Vacant);
+            return Ok(sender.held || sender.state != SeatState::Vacant);
         }
-        if seen.sender.held {
-            // He will notice that his receiver is gone.
-            let (id, since) = self.since.unwrap_or((seen.id, Instant::now()));
-            let since = if id == seen.id { since } else { Instant::now() };
-            self.since = Some((seen.id, since));
-            if since.elapsed() >= GRACE {
-                return Err(naming::in_use(address, &seen.sender));
-            }
-        } else if seen.is_kept() {
-            return Err(Failure::unusable(format!(
+        match (sender.held, receiver.held) {
+            (true, true) => Err(naming::in_use(address, receiver)),
+            // The other one is gone, so this one is about to go.
+            (true, false) => self.about_to_go(address, seen.id, sender),
+            (false, true) => self.about_to_go(address, seen.id, receiver),
+            (false, false) if seen.is_kept() => Err(Failure::unusable(format!(
                 "{0}: a stream stands there that was kept and is over; remove it with \
                  `annulus rm {0}`",
                 address.escape_debug()
-            )));
-        } else {
-            // Left over. If that fails, the next sender will see to it.
-            let _ = annulus::unlink_unused(address);
+            ))),
+            (false, false) => {
+                // Left over. If that fails, the next sender will see to it.
+                let _ = annulus::unlink_unused(address);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Refuses if he does not go in time.
+    fn about_to_go(&mut self, address: &str, id: u64, who: &SeatView) -> Result<bool> {
+        let now = Instant::now();
+        let since = self.since.filter(|(last, _)| *last == id).map_or(now, |(_, since)| since);
+        self.since = Some((id, since));
+        if now.duration_since(since) >= GRACE {
+            return Err(naming::in_use(address, who));
         }
         Ok(false)
     }
