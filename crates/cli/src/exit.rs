@@ -37,6 +37,11 @@ impl Failure {
         Failure { code: 2, message: Some(message.into()) }
     }
 
+    /// The peer died or aborted.
+    pub fn peer(message: impl Into<String>) -> Failure {
+        Failure { code: 3, message: Some(message.into()) }
+    }
+
     /// Somebody has seen enough, as in `| head`.
     pub fn quiet() -> Failure {
         Failure { code: 1, message: None }
@@ -50,6 +55,7 @@ impl Failure {
         let reason = match error {
             Error::AlreadyExists { .. } => "something stands there already".to_owned(),
             Error::NotFound { .. } => "nothing stands there".to_owned(),
+            Error::InUse { .. } => "in use: somebody has it open".to_owned(),
             Error::Address { reason, .. } => (*reason).to_owned(),
             error => error.to_string(),
         };
@@ -88,6 +94,8 @@ fn advice(error: &Error) -> (u8, &'static str) {
         Error::Corrupt(_) => (2, "the segment is damaged: remove it with `annulus rm --force`"),
         Error::Option { option: "capacity", .. } => (2, "give another --capacity"),
         Error::Option { .. } => (2, "give another value"),
+        Error::InUse { .. } => (1, "wait until nobody has it open, or choose another name"),
+        Error::Over { .. } => (2, "remove it with `annulus rm`, or choose another name"),
         Error::SeatTaken { .. } => (1, "wait until that process has ended, or choose another name"),
         Error::Os { source, .. } => os_advice(source),
         _ => (1, "`annulus inspect` shows what stands there"),

@@ -81,6 +81,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Spsc => "spsc",
         Kind::SpscBytes => "spsc-bytes",
+        Kind::Stream => "stream",
         _ => "unknown",
     }
 }

@@ -1,8 +1,9 @@
 //! The `annulus` command.
 //!
 //! ```text
-//!   main ── inspect · ls ── facts          what an observer sees
-//!     │  ── rm
+//!   main ── send · recv ── naming          what is made, found, replaced, left
+//!     │                 ── signals · standard · progress
+//!     ├──── inspect · ls · rm ── facts     what an observer sees
 //!     └──── demo
 //!   exit: codes and last words, for all of them
 //! ```
@@ -12,10 +13,17 @@ mod exit;
 mod facts;
 mod inspect;
 mod ls;
+mod naming;
+mod progress;
+mod recv;
 mod rm;
+mod send;
+mod signals;
+mod standard;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +46,37 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Command {
+    /// Send standard input to the one who receives at this address
+    ///
+    /// Makes the stream; a left-over of one that is over is replaced. Either side may start
+    /// first. Ends when all has been received.
+    #[command(after_help = EXIT_CODES)]
+    Send {
+        /// shm:NAME or file:PATH
+        #[arg(value_name = "ADDR")]
+        address: String,
+        /// How much may wait in the ring: a power of two, at least 8
+        #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+        capacity: u64,
+        /// Leave the stream's name when it is over, and replace none
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Receive what is sent at this address, to standard output
+    ///
+    /// Waits until a sender comes. Either side may start first.
+    #[command(after_help = EXIT_CODES)]
+    Recv {
+        /// shm:NAME or file:PATH
+        #[arg(value_name = "ADDR")]
+        address: String,
+        /// How long to wait for a sender [default: for ever]
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        timeout: Option<Duration>,
+        /// Leave the stream's name when it is over
+        #[arg(long)]
+        keep: bool,
+    },
     /// Show one segment closely: kind, capacity, what waits, who is on its seats
     ///
     /// The segment is mapped for reading alone; nothing in it changes.
@@ -89,12 +128,20 @@ fn main() -> ExitCode {
     // Started as the other process of a measurement?
     annulus_measure::peer::enter();
     let result = match Cli::parse().command {
+        Command::Send { address, capacity, keep } => send::run(&address, capacity, keep),
+        Command::Recv { address, timeout, keep } => recv::run(&address, timeout, keep),
         Command::Inspect { address, json } => inspect::run(&address, json),
         Command::Ls { paths, json } => ls::run(&paths, json),
         Command::Rm { address, force } => rm::run(&address, force),
         Command::Demo { file } => return demo(file),
     };
     exit::report(result)
+}
+
+/// A time as people write it: `2`, `0.5`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
 
 fn demo(file: Option<PathBuf>) -> ExitCode {

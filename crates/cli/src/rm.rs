@@ -21,5 +21,5 @@ pub fn run(address: &str, force: bool) -> Result {
             "{shown}: in use, {who} is its {role}; end it first, or remove the name with --force"
         )));
     }
-    annulus::unlink(address).map_err(refused)
+    annulus::unlink_unused(address).map_err(refused)
 }

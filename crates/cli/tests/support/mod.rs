@@ -1,0 +1,267 @@
+//! What the tests of the command share: running it, feeding it, names.
+//!
+//! Each started command is killed when dropped, and when the test's thread ends.
+// Each test binary uses its own part of this.
+#![allow(dead_code, unused_imports, unsafe_code)]
+
+#[path = "../../../../tests/support/mount.rs"]
+mod mount;
+#[path = "../../../../tests/support/names.rs"]
+mod names;
+#[path = "../../../../tests/support/skips.rs"]
+mod skips;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use annulus::{Observer, SeatState, SeatView};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+pub use mount::PrivateShm;
+pub use names::{SHM, TestName, random_name};
+pub use skips::record_skip;
+
+/// A command that is not over by then hangs.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// A running command.
+pub struct Running {
+    what: String,
+    child: Child,
+    complaint: Option<JoinHandle<Vec<u8>>>,
+}
+
+/// How a command ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    /// What it said on standard error.
+    pub complaint: String,
+}
+
+impl Ended {
+    /// By an exit code, and without a word if that is 0.
+    #[track_caller]
+    pub fn expect(&self, code: i32) {
+        assert_eq!((self.code, self.signal), (Some(code), None), "{}", self.complaint);
+        if code == 0 {
+            assert_eq!(self.complaint, "");
+        }
+    }
+
+    /// By an exit code, with one sentence that has something to say.
+    #[track_caller]
+    pub fn expect_complaint(&self, code: i32) {
+        self.expect(code);
+        let complaint = self.complaint.strip_suffix('\n').expect("a whole line");
+        assert!(complaint.starts_with("annulus: ") && complaint.contains("; "), "{complaint:?}");
+        assert!(complaint.len() > 20 && !complaint.contains('\n'), "{complaint:?}");
+    }
+
+    /// By an exit code, without a word.
+    #[track_caller]
+    pub fn expect_quiet(&self, code: i32) {
+        self.expect(code);
+        assert_eq!(self.complaint, "");
+    }
+
+    /// By a signal, without a word.
+    #[track_caller]
+    pub fn expect_signal(&self, signal: Signal) {
+        assert_eq!((self.code, self.signal), (None, Some(signal as i32)), "{}", self.complaint);
+        assert_eq!(self.complaint, "");
+    }
+}
+
+/// `annulus` with these arguments; nothing to read.
+pub fn annulus(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annulus"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// Starts a command.
+pub fn start(mut command: Command) -> Running {
+    // SAFETY: a system call alone, between fork and exec.
+    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
+    let complaint = collect(child.stderr.take().expect("piped"));
+    Running { what: format!("{command:?}"), child, complaint: Some(complaint) }
+}
+
+/// Runs one to its end: how it ended, and its output.
+pub fn run(arguments: &[&str]) -> (Ended, String) {
+    let mut command = annulus(arguments);
+    command.stdout(Stdio::piped());
+    let mut running = start(command);
+    let output = collect(running.output());
+    let ended = running.end();
+    (ended, String::from_utf8(output.join().unwrap()).unwrap())
+}
+
+/// `annulus send` with a pipe to its standard input.
+pub fn send(arguments: &[&str]) -> (Running, ChildStdin) {
+    let mut command = annulus(&["send"]);
+    command.args(arguments).stdin(Stdio::piped());
+    let mut running = start(command);
+    let input = running.child.stdin.take().expect("piped");
+    (running, input)
+}
+
+/// `annulus recv` with a pipe from its standard output.
+pub fn recv(arguments: &[&str]) -> (Running, ChildStdout) {
+    let mut command = annulus(&["recv"]);
+    command.args(arguments).stdout(Stdio::piped());
+    let mut running = start(command);
+    let output = running.output();
+    (running, output)
+}
+
+impl Running {
+    fn output(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("piped")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).expect("it has not been waited for");
+    }
+
+    /// Whether it runs.
+    pub fn lives(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// Waits until it has ended.
+    pub fn end(mut self) -> Ended {
+        let what = self.what.clone();
+        until(&format!("the end of {what}"), || !self.lives());
+        let status = self.child.wait().expect("a child");
+        let complaint = self.complaint.take().expect("once").join().unwrap();
+        let complaint = String::from_utf8(complaint).expect("text");
+        Ended { code: status.code(), signal: status.signal(), complaint }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads to the end, in a thread.
+pub fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before an error counts.
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// Writes bytes in pieces of random sizes, in a thread, until it is done or nobody reads.
+pub fn feed(mut to: ChildStdin, bytes: Vec<u8>, mut random: Random) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let most = [1, 7, 4096, 65_537, 300_001][random.below(5) as usize];
+            let (piece, after) = rest.split_at(rest.len().min(1 + random.below(most) as usize));
+            if to.write_all(piece).is_err() {
+                return;
+            }
+            rest = after;
+        }
+    })
+}
+
+/// Waits for something that comes, watched.
+#[track_caller]
+pub fn until(what: &str, mut come: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !come() {
+        assert!(begun.elapsed() < WATCHDOG, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The seats of the stream at an address: sender's, receiver's.
+pub fn seats(address: &str) -> Option<[SeatView; 2]> {
+    let seen = Observer::open(address).ok()?;
+    seen.seats().ok()?.try_into().ok()
+}
+
+/// Waits until somebody lives on a seat: 0 is the sender's, 1 the receiver's.
+#[track_caller]
+pub fn until_seated(address: &str, seat: usize) {
+    until("somebody on a seat", || {
+        seats(address).is_some_and(|seats| seats[seat].held && seats[seat].state == SeatState::Live)
+    });
+}
+
+/// Waits until so many bytes wait at an address.
+#[track_caller]
+pub fn until_waiting(address: &str, bytes: u64) {
+    until("bytes that wait", || Observer::open(address).is_ok_and(|seen| seen.len() == bytes));
+}
+
+/// Pseudo-random numbers; a failed test's output says from which seed.
+pub struct Random(u64);
+
+impl Random {
+    /// From a new seed.
+    pub fn new() -> Random {
+        let seed = RandomState::new().hash_one(1) | 1;
+        println!("seed {seed}");
+        Random(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// At least 0, less than `most`.
+    pub fn below(&mut self, most: u64) -> u64 {
+        self.next() % most
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let words = std::iter::repeat_with(|| self.next().to_le_bytes());
+        let mut bytes: Vec<u8> = words.take(len.div_ceil(8)).flatten().collect();
+        bytes.truncate(len);
+        bytes
+    }
+}
+
+/// What stands under a test's name in /dev/shm.
+pub fn path(name: &TestName) -> PathBuf {
+    PathBuf::from(SHM).join(&**name)
+}
+
+/// How many kills a test makes: `ANNULUS_KILLS`, 20 by default.
+pub fn kills() -> u32 {
+    std::env::var("ANNULUS_KILLS").map_or(20, |number| number.parse().expect("a number"))
+}
+
+/// Nothing is left under a name.
+#[track_caller]
+pub fn expect_nothing_left(name: &TestName) {
+    assert_eq!(name.leftovers(), Vec::<String>::new());
+}
