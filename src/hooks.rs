@@ -20,6 +20,8 @@ pub fn mappings(len: u64, count: usize) -> Vec<crate::Segment> {
 /// Header words: byte offset and name.
 pub const HEADER: &[(usize, &str)] = crate::layout::header::TABLE;
 
+const CAST: crate::layout::Kind = crate::layout::Kind::Broadcast;
+
 /// Constants of the format, by name.
 pub const FORMAT: &[(&str, u64)] = &[
     ("magic", crate::layout::MAGIC),
@@ -27,6 +29,7 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("line", crate::layout::LINE as u64),
     ("position limit", crate::layout::POSITION_LIMIT),
     ("largest capacity", crate::layout::CAPACITY_MAX),
+    ("most seats", crate::layout::SEATS_MAX),
     ("smallest stream", crate::layout::STREAM_MIN),
     ("largest message", crate::layout::MESSAGE_MAX),
     ("largest alignment", crate::layout::ALIGN_MAX),
@@ -34,6 +37,10 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("spsc", crate::layout::Kind::Spsc as u64),
     ("spsc bytes", crate::layout::Kind::SpscBytes as u64),
     ("stream", crate::layout::Kind::Stream as u64),
+    ("broadcast", crate::layout::Kind::Broadcast as u64),
+    ("broadcast bytes", crate::layout::Kind::BroadcastBytes as u64),
+    ("lossless", crate::layout::Kind::Lossless as u64),
+    ("lossless bytes", crate::layout::Kind::LosslessBytes as u64),
     ("spin", crate::layout::WaitMethod::Spin as u64),
     ("futex", crate::layout::WaitMethod::Futex as u64),
     ("semaphore", crate::layout::WaitMethod::Semaphore as u64),
@@ -46,6 +53,7 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("receiver seat", crate::layout::seat_line(crate::layout::spsc::RECEIVER) as u64),
     ("seat state", crate::layout::seat::STATE as u64),
     ("seat pid", crate::layout::seat::PID as u64),
+    ("seat position", crate::layout::seat::POSITION as u64),
     ("seat claim", crate::layout::seat::CLAIM as u64),
     ("head", crate::layout::spsc::HEAD as u64),
     ("not empty", crate::layout::spsc::NOT_EMPTY as u64),
@@ -53,6 +61,11 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("slots", crate::layout::slots_at(crate::layout::Kind::Spsc, 2) as u64),
     ("tail", crate::layout::stream::TAIL as u64),
     ("bytes", crate::layout::slots_at(crate::layout::Kind::Stream, 2) as u64),
+    ("broadcast tail", crate::layout::broadcast::TAIL as u64),
+    ("broadcast limit", crate::layout::broadcast::LIMIT as u64),
+    ("broadcast not empty", (CAST.events(2)[0] - crate::layout::control_at(2)) as u64),
+    ("broadcast not full", (CAST.events(2)[1] - crate::layout::control_at(2)) as u64),
+    ("broadcast slots", (crate::layout::slots_at(CAST, 2) - crate::layout::control_at(2)) as u64),
 ];
 
 /// Bytes from one slot to the next, and from a slot to its message.

@@ -54,7 +54,7 @@ fn documented() -> BTreeMap<String, u64> {
     let tables = [
         numbers("## Limits", "| name | value | why |", 0, 1),
         numbers("## Header", "| name | value |", 0, 1),
-        numbers("## Kinds", "| kind | value | one sender, one receiver, and |", 0, 1),
+        numbers("## Kinds", "| kind | value | has |", 0, 1),
         numbers("## Wait methods", "| method | value | blocked participants |", 0, 1),
         numbers(
             "## Barrier forms",
@@ -63,6 +63,7 @@ fn documented() -> BTreeMap<String, u64> {
             1,
         ),
         numbers("## Lines", "| offset | line | written by |", 1, 0),
+        numbers("### Control lines of a broadcast", "| offset | line | written by |", 1, 0),
         numbers("### Seat line", "| offset | word | holds |", 1, 0),
         numbers("### Event line", "| offset | word | holds |", 1, 0),
     ];

@@ -23,6 +23,33 @@ pub(crate) fn fence(edge: Edge) {
     edge.fence();
 }
 
+/// JOIN: of a receiver that comes and a sender that raises its limit, one sees the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Join {
+    /// Between the receiver's position and its look at the limit.
+    Receiver,
+    /// Between the sender's limit and its look at the positions.
+    Sender,
+}
+
+impl Join {
+    /// A full fence. Pairs with the other one's.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
+    pub(crate) fn fence(self) {
+        #[cfg(feature = "test-hooks")]
+        {
+            let name = match self {
+                Self::Receiver => "join::RECEIVER",
+                Self::Sender => "join::SENDER",
+            };
+            if super::hooks::is_inert() || super::hooks::is_weakened(name) {
+                return;
+            }
+        }
+        atomic::fence(Ordering::SeqCst);
+    }
+}
+
 /// How the two sides of the WAKE edge are ordered; fixed when a segment is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Barrier {

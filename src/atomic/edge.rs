@@ -82,12 +82,14 @@ macro_rules! edges {
             );)*
         })*
 
-        /// The name of every edge, for the ordering campaign; the last two are fences.
+        /// The name of every edge, for the ordering campaign; the last four are fences.
         #[cfg(feature = "test-hooks")]
         pub(super) const NAMES: &[&str] = &[
             $($(concat!(stringify!($room), "::", stringify!($name)),)*)*
             "wake::NOTIFIER",
             "wake::SLEEPER",
+            "join::RECEIVER",
+            "join::SENDER",
         ];
     };
 }
@@ -133,16 +135,6 @@ edges! {
         /// The receiver's fence between the words and its second look at the stamp. Pairs
         /// with [`MARK`].
         LOOK = Acquire;
-    }
-
-    /// JOIN: of a receiver that comes and a sender that raises its limit, one sees the other.
-    join {
-        /// The receiver's fence between its position and its look at the limit. Pairs with
-        /// [`SENDER`].
-        RECEIVER = SeqCst;
-        /// The sender's fence between its limit and its look at the positions. Pairs with
-        /// [`RECEIVER`].
-        SENDER = SeqCst;
     }
 
     /// WAKE: nobody sleeps on a ready ring. The store-load order of its two sides is

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::reader::{Reader, View};
 use super::{Ring, Start};
-use crate::atomic::{fence, join, relaxed, retire};
+use crate::atomic::{Join, relaxed, retire};
 use crate::endpoint::{
     self, Blocked, CancelHandle, Pace, Unfinished, Waiter, deadline_after, wait_for_peer,
 };
@@ -66,7 +66,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
         let mut least = 0;
         if lossless {
             // JOIN: between our position and the look at the limit. Pairs with `Sender::raise`.
-            fence(join::RECEIVER);
+            Join::Receiver.fence();
             let at = layout::control_at(format.seats) + layout::broadcast::LIMIT;
             let limit = segment.span().word(at).load(relaxed::FENCED);
             if limit > POSITION_LIMIT {

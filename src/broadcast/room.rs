@@ -11,7 +11,7 @@
 //! up to it does not come.
 
 use super::sender::Sender;
-use crate::atomic::{fence, join, relaxed, retire};
+use crate::atomic::{Join, relaxed, retire};
 use crate::error::{Corrupt, Error};
 use crate::layout::{self, broadcast::SENDER};
 use crate::payload::Payload;
@@ -28,7 +28,7 @@ impl<M: Payload + ?Sized> Sender<M> {
             // The sole writer, ordered by the fence.
             self.limit_word.store(limit, relaxed::SOLE_WRITER);
             // JOIN: between the limit and the second look. Pairs with `Receiver::attach`.
-            fence(join::SENDER);
+            Join::Sender.fence();
             limit = limit.min(self.scan()? + capacity);
         }
         self.gate.open_to(limit);
