@@ -10,6 +10,8 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
+use core::ptr::NonNull;
+#[cfg(not(loom))]
 use std::io;
 #[cfg(not(loom))]
 use std::os::fd::BorrowedFd;
@@ -125,6 +127,16 @@ pub(crate) fn drain(
     unsafe { transfer::write(fd, stretches) }
 }
 
+/// The byte of an area at `at`, for those who lend it.
+///
+/// # Panics
+/// If there is none: offsets come from private geometry (I1).
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn at(area: Area<'_>, at: usize) -> NonNull<u8> {
+    opaque::stretch(area, (at, 0)).0
+}
+
 /// Whether a [`fill`] or a [`drain`] failed because the memory is gone.
 #[cfg(not(loom))]
 pub(crate) fn is_unreachable(error: &io::Error) -> bool {
@@ -225,6 +237,7 @@ mod opaque {
     use crate::sys::transfer::Stretch;
 
     /// A stretch of an area, for the kernel.
+    #[inline(always)]
     pub(super) fn stretch(area: Area<'_>, (at, len): (usize, usize)) -> Stretch {
         assert!(at <= area.len() && len <= area.len() - at);
         // SAFETY: I1: `at` is within the area.

@@ -273,6 +273,10 @@ pub enum TryRecvError {
     /// No message now.
     #[error("the ring is empty")]
     Empty,
+    /// The next position of an mpmc ring is taken by a sender that lives and has not
+    /// committed its message; messages behind it have to wait.
+    #[error("the next message is being written")]
+    Stalled,
     /// The next message is longer than the buffer; it stays in the ring.
     #[error("the next message has {needed} bytes, more than the buffer")]
     TooSmall {

@@ -98,7 +98,8 @@ pub(crate) mod seat {
     pub(crate) const STATE: usize = 0;
     /// Process id of the occupant, for people to read. Decides nothing.
     pub(crate) const PID: usize = 8;
-    /// End of the run of positions exposed by a guard; 0 if none. Written by the
+    /// Of an spsc receiver: end of the run of positions exposed by a guard; 0 if none. Of
+    /// an mpmc participant: the positions that it takes, see `mpmc/words.rs`. Written by the
     /// occupant, and by whoever recovers.
     pub(crate) const CLAIM: usize = 16;
     /// Of a broadcast's receiver: the position that it has come to. Written by it alone.
@@ -126,6 +127,10 @@ pub enum Kind {
     SpscBytes = 2,
     /// One sender, one receiver, bytes without boundaries.
     Stream = 3,
+    /// Many senders, many receivers, each message for one of them; fixed-size messages.
+    Mpmc = 4,
+    /// The same with byte messages up to a maximum length.
+    MpmcBytes = 5,
     /// One sender, many receivers, each of whom gets every message, or is told how many
     /// were overwritten before it came to them; fixed-size messages.
     Broadcast = 6,
@@ -145,6 +150,8 @@ impl Kind {
             1 => Some(Self::Spsc),
             2 => Some(Self::SpscBytes),
             3 => Some(Self::Stream),
+            4 => Some(Self::Mpmc),
+            5 => Some(Self::MpmcBytes),
             6 => Some(Self::Broadcast),
             7 => Some(Self::BroadcastBytes),
             8 => Some(Self::Lossless),
@@ -159,6 +166,8 @@ impl Kind {
             Self::Spsc => "spsc",
             Self::SpscBytes => "spsc bytes",
             Self::Stream => "stream",
+            Self::Mpmc => "mpmc",
+            Self::MpmcBytes => "mpmc bytes",
             Self::Broadcast => "broadcast",
             Self::BroadcastBytes => "broadcast bytes",
             Self::Lossless => "lossless",
@@ -179,9 +188,20 @@ impl Kind {
         matches!(self, Self::Lossless | Self::LosslessBytes)
     }
 
+    /// Whether it is an mpmc ring, of whatever sort.
+    pub(crate) const fn is_mpmc(self) -> bool {
+        matches!(self, Self::Mpmc | Self::MpmcBytes)
+    }
+
     /// Most seats that a ring of this kind can have. Two is the least.
     pub(crate) const fn seats_max(self) -> u64 {
-        if self.is_broadcast() { SEATS_MAX } else { 2 }
+        if self.is_broadcast() || self.is_mpmc() { SEATS_MAX } else { 2 }
+    }
+
+    /// Whether a ring of this kind can have so many seats: of an mpmc ring half of them are
+    /// senders'.
+    pub(crate) const fn can_seat(self, seats: u64) -> bool {
+        seats >= 2 && seats <= self.seats_max() && (!self.is_mpmc() || seats.is_multiple_of(2))
     }
 
     /// Fewest slots, or bytes, that a ring of this kind can have.
@@ -190,15 +210,15 @@ impl Kind {
             Self::Stream => STREAM_MIN,
             // One is being written while others are read.
             Self::Broadcast | Self::BroadcastBytes | Self::Lossless | Self::LosslessBytes => 2,
-            Self::Spsc | Self::SpscBytes => 1,
+            Self::Spsc | Self::SpscBytes | Self::Mpmc | Self::MpmcBytes => 1,
         }
     }
 
     /// Bytes in a slot's message before the payload: the length of a byte message.
     pub(crate) const fn prefix(self) -> u64 {
         match self {
-            Self::Spsc | Self::Stream | Self::Broadcast | Self::Lossless => 0,
-            Self::SpscBytes | Self::BroadcastBytes | Self::LosslessBytes => 8,
+            Self::Spsc | Self::Stream | Self::Mpmc | Self::Broadcast | Self::Lossless => 0,
+            Self::SpscBytes | Self::MpmcBytes | Self::BroadcastBytes | Self::LosslessBytes => 8,
         }
     }
 
@@ -213,6 +233,7 @@ impl Kind {
         match self {
             Self::Spsc | Self::SpscBytes => spsc::CONTROL_LINES,
             Self::Stream => stream::CONTROL_LINES,
+            Self::Mpmc | Self::MpmcBytes => mpmc::CONTROL_LINES,
             Self::Broadcast | Self::BroadcastBytes | Self::Lossless | Self::LosslessBytes => {
                 broadcast::CONTROL_LINES
             }
@@ -299,6 +320,18 @@ pub(crate) mod broadcast {
     pub(crate) const LIMIT: usize = 8;
     /// Lines: tail, not empty, not full.
     pub(crate) const CONTROL_LINES: usize = 3;
+}
+
+/// The control lines of an mpmc ring, counted from the end of the seats.
+pub(crate) mod mpmc {
+    use super::LINE;
+
+    /// Next position to send; moved by senders.
+    pub(crate) const TAIL: usize = 0;
+    /// Next position to receive; moved by receivers.
+    pub(crate) const HEAD: usize = 3 * LINE;
+    /// Lines: tail, not empty, not full, head.
+    pub(crate) const CONTROL_LINES: usize = 4;
 }
 
 /// Offset of the control lines.

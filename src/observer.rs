@@ -44,6 +44,8 @@ pub struct SeatView {
     /// Of a broadcast's receiver: the position that it has told, which may be 32 messages
     /// late.
     pub position: Option<u64>,
+    /// The seat's claim, as docs/format.md has it, where there are such: 0 if none.
+    pub claim: Option<u64>,
 }
 
 impl Observer {
@@ -136,18 +138,23 @@ impl Observer {
         if self.format.kind.is_broadcast() {
             return self.tail().unwrap_or(0).saturating_sub(self.format.capacity);
         }
+        let at = match self.format.kind {
+            kind if kind.is_mpmc() => layout::control_at(self.format.seats) + layout::mpmc::HEAD,
+            _ => layout::spsc::HEAD,
+        };
         // RETIRE: so that `len` does not count what was received before.
-        self.segment.span().word(layout::spsc::HEAD).load_fenced(retire::ACQUIRE)
+        self.segment.span().word(at).load_fenced(retire::ACQUIRE)
     }
 
-    /// Position behind the last committed byte of a stream, or message of a broadcast; an
-    /// spsc ring has no such word.
+    /// Position behind the last committed byte of a stream, or message of a broadcast, or
+    /// behind the last that was taken in an mpmc ring; an spsc ring has no such word.
     pub fn tail(&self) -> Option<u64> {
         let at = match self.format.kind {
             Kind::Stream => layout::stream::TAIL,
             kind if kind.is_broadcast() => {
                 layout::control_at(self.format.seats) + layout::broadcast::TAIL
             }
+            kind if kind.is_mpmc() => layout::control_at(self.format.seats) + layout::mpmc::TAIL,
             _ => return None,
         };
         // PUBLISH: what is counted is there.
@@ -155,7 +162,7 @@ impl Observer {
     }
 
     /// How many messages are there, or bytes of a stream: between 0 and the capacity. By the
-    /// slots' stamps in an spsc ring.
+    /// slots' stamps in an spsc ring; those that are being written included in an mpmc ring.
     pub fn len(&self) -> u64 {
         let head = self.head();
         if let Some(tail) = self.tail() {
@@ -189,10 +196,16 @@ impl Observer {
     }
 
     fn seat(&self, index: usize) -> Result<SeatView, Error> {
-        let role = if index == 0 { "sender" } else { "receiver" };
+        let senders = if self.format.kind.is_mpmc() { self.format.seats as usize / 2 } else { 1 };
+        let role = if index < senders { "sender" } else { "receiver" };
         let tells = self.format.kind.is_broadcast() && index != layout::broadcast::SENDER;
         let at = layout::seat_line(index) + layout::seat::POSITION;
         // Looked at, never acted upon.
+        let claims = self.format.kind.is_mpmc()
+            || matches!(self.format.kind, Kind::Spsc | Kind::SpscBytes)
+                && index == layout::spsc::RECEIVER;
+        let claim_at = layout::seat_line(index) + layout::seat::CLAIM;
+        let claim = claims.then(|| self.segment.span().word(claim_at).load(relaxed::HINT));
         let position = tells.then(|| self.segment.span().word(at).load(relaxed::HINT));
         Ok(SeatView {
             role,
@@ -200,6 +213,7 @@ impl Observer {
             held: seat::is_held(&self.segment, index)?,
             pid: seat::pid(&self.segment, index),
             position,
+            claim,
         })
     }
 }

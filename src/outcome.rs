@@ -42,6 +42,7 @@ pub(crate) enum NoMessage {
     Cancelled,
     TooSmall { needed: usize },
     Lagged(u64),
+    Stalled,
     Closed,
     Died,
     Fault(Fault),
@@ -54,6 +55,7 @@ impl From<NoMessage> for TryRecvError {
             NoMessage::Empty | NoMessage::Cancelled => Self::Empty,
             NoMessage::TooSmall { needed } => Self::TooSmall { needed },
             NoMessage::Lagged(positions) => Self::Lagged(positions),
+            NoMessage::Stalled => Self::Stalled,
             NoMessage::Closed => Self::Closed,
             NoMessage::Died => Self::Died,
             NoMessage::Fault(fault) => Self::Fault(fault),
@@ -61,11 +63,11 @@ impl From<NoMessage> for TryRecvError {
     }
 }
 
-/// For a waiting receive, in which `Empty` has become a timeout.
+/// For a waiting receive, in which `Empty` and `Stalled` have become a timeout.
 impl From<NoMessage> for RecvError {
     fn from(reason: NoMessage) -> Self {
         match reason {
-            NoMessage::Empty => Self::Timeout,
+            NoMessage::Empty | NoMessage::Stalled => Self::Timeout,
             NoMessage::Cancelled => Self::Cancelled,
             NoMessage::TooSmall { needed } => Self::TooSmall { needed },
             NoMessage::Lagged(positions) => Self::Lagged(positions),

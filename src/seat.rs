@@ -58,6 +58,53 @@ impl SeatState {
     }
 }
 
+/// A seat's lock, held by one who looks what its last occupant left.
+pub(crate) struct Vacated {
+    segment: Arc<Segment>,
+    index: usize,
+    state: SeatState,
+    incarnation: u64,
+    lock: Lock,
+}
+
+impl Vacated {
+    /// Locks a seat; `None`: somebody holds it.
+    pub(crate) fn lock(segment: &Arc<Segment>, index: usize) -> Result<Option<Self>, Error> {
+        let Some(lock) = Lock::take(segment, index)? else { return Ok(None) };
+        let (state, incarnation) = state(segment, index)?;
+        Ok(Some(Self { segment: Arc::clone(segment), index, state, incarnation, lock }))
+    }
+
+    /// Its number.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// How it was found, or has been put since.
+    pub(crate) fn state(&self) -> SeatState {
+        self.state
+    }
+
+    /// Says how it stands now.
+    pub(crate) fn put(&mut self, state: SeatState) {
+        self.state = state;
+        // SEAT: all that was settled comes before. Pairs with `state`.
+        word(&self.segment, self.index, layout::seat::STATE)
+            .store(state.word(self.incarnation), edge::RELEASE);
+    }
+
+    /// Takes the seat, `state` being what is to be seen in it: live, or recovering as long
+    /// as something is left to settle.
+    pub(crate) fn occupy(mut self, state: SeatState) -> Seat {
+        self.incarnation = self.incarnation.wrapping_add(1) & (u64::MAX >> 8);
+        word(&self.segment, self.index, layout::seat::PID)
+            .store(u64::from(sys::process_id()), relaxed::SOLE_WRITER);
+        self.put(state);
+        let Self { segment, index, incarnation, lock, .. } = self;
+        Seat { segment, index, incarnation, give_back: None, _lock: lock }
+    }
+}
+
 /// An occupied seat. Dropped before it is settled, it is given back as it was found.
 pub(crate) struct Seat {
     segment: Arc<Segment>,
@@ -247,6 +294,16 @@ impl Seat {
     /// The end of the run of positions that the occupant has exposed.
     pub(crate) fn claim(&self) -> &Word {
         word(&self.segment, self.index, layout::seat::CLAIM)
+    }
+
+    /// Leaves the seat as one whose claims are still to be settled.
+    pub(crate) fn hand_on(&mut self) {
+        self.leave_as(SeatState::Recovering);
+    }
+
+    /// Says that the occupant lives and has settled what was left here.
+    pub(crate) fn enliven(&mut self) {
+        self.leave_as(SeatState::Live);
     }
 
     /// Leaves the seat in order. Not called in a forked child.

@@ -21,6 +21,12 @@ pub enum Bug {
     NoLookAfterClosed,
     /// A broadcast's slot is not marked before it is written.
     NoWritingMark,
+    /// A position is claimed after it was taken.
+    ClaimAfterCas,
+    /// What somebody who lives claims too is settled all the same.
+    IgnoreLive,
+    /// A claim that took nothing is not withdrawn.
+    StaleLoser,
     /// A guard's exposure is not noted.
     NoClaim,
 }

@@ -128,6 +128,23 @@ edges! {
         ACQUIRE = Acquire;
     }
 
+    /// CLAIM: whoever settles what a dead participant left sees who had taken what.
+    claim {
+        /// A participant's note of the positions that it is about to take, or of none: all
+        /// that it did with those noted before comes before. Pairs with [`LOOK`].
+        NOTE = Release;
+        /// The exchange that takes positions, after the note. Pairs with [`COUNTER`].
+        TAKE = AcqRel;
+        /// A recoverer's load of the counter: whoever took a position below has noted it.
+        /// Pairs with [`TAKE`].
+        COUNTER = Acquire;
+        /// A recoverer's load of a claim. Pairs with [`NOTE`].
+        LOOK = Acquire;
+        /// A recoverer's exchange of a slot's word, which publishes or retires on behalf of
+        /// the dead. Pairs with the loads of the word.
+        SETTLE = AcqRel;
+    }
+
     /// TEAR: whoever has read a word of a later message sees that the slot was marked.
     tear {
         /// The sender's fence between its mark and the words. Pairs with [`LOOK`].

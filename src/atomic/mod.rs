@@ -31,7 +31,7 @@ mod span;
 pub(crate) use barrier::{Barrier, Join, fence, program_order};
 pub use bug::Bug;
 pub(crate) use bug::seeded;
-pub(crate) use edge::{format, publish, relaxed, retire, seat, tear, wake};
+pub(crate) use edge::{claim, format, publish, relaxed, retire, seat, tear, wake};
 #[cfg(loom)]
 use futex::Parking;
 pub(crate) use futex::{Futex, Slept};

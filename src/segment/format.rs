@@ -70,11 +70,11 @@ impl Format {
             });
         }
         let seats = expect.seats.unwrap_or(2);
-        if !(2..=expect.kind.seats_max()).contains(&seats) {
+        if !expect.kind.can_seat(seats) {
             return Err(Error::Option {
                 option: "seats",
                 value: seats,
-                reason: format!("from 2 to {}", expect.kind.seats_max()),
+                reason: format!("from 2 to {}, of both sorts together", expect.kind.seats_max()),
             });
         }
         let mut format = Self {
@@ -208,7 +208,7 @@ impl Format {
             ));
         };
         let seats = read(header::SEATS);
-        if !(2..=kind.seats_max()).contains(&seats) {
+        if !kind.can_seat(seats) {
             let most = kind.seats_max();
             let expected = if most == 2 { Found::Number(2) } else { Found::AtMost(most) };
             return Err(mismatch(Field::Seats, Found::Number(seats), expected));

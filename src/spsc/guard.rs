@@ -6,7 +6,7 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::Receiver;
-use crate::copy;
+use crate::lend;
 use crate::message::Message;
 #[cfg(not(loom))]
 use crate::payload::Trusted;
@@ -47,9 +47,6 @@ pub struct RecvRef<'a, M: Payload + ?Sized, A: Trust = Copying> {
 }
 
 impl<'a, M: Payload + ?Sized, A: Trust> RecvRef<'a, M, A> {
-    /// Bytes before the payload: the length of a byte message.
-    const PREFIX: usize = M::PREFIX;
-
     pub(super) fn new(receiver: &'a mut Receiver<M, A>, len: usize) -> Self {
         Self { receiver, len }
     }
@@ -75,11 +72,8 @@ impl<'a, M: Payload + ?Sized, A: Trust> RecvRef<'a, M, A> {
     /// asked for at the message's end.
     #[inline]
     pub fn read_at(&self, offset: usize, out: &mut [u8]) -> usize {
-        let offset = offset.min(self.len);
-        let count = out.len().min(self.len - offset);
         let area = self.receiver.slots.message(self.receiver.head);
-        copy::load(area, Self::PREFIX + offset, &mut out[..count]);
-        count
+        lend::read_at::<M>(area, self.len, offset, out)
     }
 
     /// Releases the slot, as dropping does.
@@ -89,9 +83,7 @@ impl<'a, M: Payload + ?Sized, A: Trust> RecvRef<'a, M, A> {
     #[cfg(not(loom))]
     #[inline]
     fn payload(&self) -> core::ptr::NonNull<u8> {
-        let area = self.receiver.slots.message(self.receiver.head);
-        // SAFETY: I1: the prefix is within the message.
-        unsafe { area.base().add(Self::PREFIX) }
+        lend::payload::<M>(self.receiver.slots.message(self.receiver.head))
     }
 }
 
@@ -99,9 +91,7 @@ impl<T: Message, A: Trust> RecvRef<'_, T, A> {
     /// Copies the whole message out.
     #[inline]
     pub fn read(&self) -> T {
-        let mut message = T::new_zeroed();
-        copy::load(self.receiver.slots.message(self.receiver.head), 0, message.as_mut_bytes());
-        message
+        lend::read(self.receiver.slots.message(self.receiver.head))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::endpoint::{
 use crate::error::{Corrupt, Error, Fault, RecvError, TryRecvError, WaitError};
 use crate::gate::Gate;
 use crate::layout::{self, POSITION_LIMIT};
+use crate::lend;
 use crate::message::Message;
 use crate::outcome::NoMessage;
 use crate::payload::{Copying, Payload, Trust};
@@ -225,19 +226,9 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     /// Length of the ready message's payload: a constant, or what the slot says, once.
     #[inline(always)]
     pub(super) fn payload_len(&mut self) -> Result<usize, NoMessage> {
-        let area = self.slots.message(self.head);
-        let prefix = M::PREFIX;
-        if prefix == 0 {
-            return Ok(area.len());
-        }
-        let mut word = [0; 8];
-        copy::load(area, 0, &mut word);
-        let (len, most) = (u64::from_le_bytes(word), area.len() - prefix);
-        if len > most as u64 {
-            let corrupt = Corrupt { word: "message length", value: len };
-            return Err(NoMessage::Fault(self.gate.poison(corrupt)));
-        }
-        Ok(len as usize)
+        lend::len::<M>(self.slots.message(self.head)).map_err(|value| {
+            NoMessage::Fault(self.gate.poison(Corrupt { word: "message length", value }))
+        })
     }
 
     /// Whether this is the process that took the seat.
@@ -432,12 +423,11 @@ impl<T: Message, A: Trust> Receiver<T, A> {
     /// Copies out and retires the message at `head`, which is ready.
     #[inline(always)]
     fn take(&mut self) -> T {
-        let mut message = T::new_zeroed();
         if seeded(Bug::RetireBeforeCopy) {
             self.retire(1);
             self.head -= 1;
         }
-        copy::load(self.slots.message(self.head), 0, message.as_mut_bytes());
+        let message = lend::read(self.slots.message(self.head));
         self.retire(1);
         message
     }

@@ -6,7 +6,7 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 use super::Sender;
-use crate::copy;
+use crate::lend::{self, Pen};
 use crate::message::Message;
 #[cfg(not(loom))]
 use crate::payload::Trusted;
@@ -28,16 +28,12 @@ use crate::payload::{Copying, Payload, Trust};
 #[must_use = "dropping a reservation aborts it"]
 pub struct Reservation<'a, M: Payload + ?Sized, A: Trust = Copying> {
     sender: &'a mut Sender<M, A>,
-    /// Bytes written, from the message's first on.
-    written: usize,
+    pen: Pen<M>,
 }
 
 impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
-    /// Bytes before the payload: the length of a byte message.
-    const PREFIX: usize = M::PREFIX;
-
     pub(super) fn new(sender: &'a mut Sender<M, A>) -> Self {
-        Self { sender, written: 0 }
+        Self { sender, pen: Pen::new() }
     }
 
     /// Position that the message will have.
@@ -47,13 +43,13 @@ impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
 
     /// Bytes written so far.
     pub fn written(&self) -> usize {
-        self.written
+        self.pen.written()
     }
 
     /// Most bytes that the message can have.
     #[inline]
     pub fn capacity(&self) -> usize {
-        self.sender.slots.message(self.sender.tail).len() - Self::PREFIX
+        lend::capacity::<M>(self.sender.slots.message(self.sender.tail))
     }
 
     /// Copies bytes behind those written already, as many as still fit; says how many.
@@ -62,11 +58,7 @@ impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
         if !self.sender.is_own() {
             return 0;
         }
-        let count = bytes.len().min(self.capacity() - self.written);
-        let area = self.sender.slots.message(self.sender.tail);
-        copy::store_within(area, Self::PREFIX + self.written, &bytes[..count]);
-        self.written += count;
-        count
+        self.pen.append(self.sender.slots.message(self.sender.tail), bytes)
     }
 
     /// Sends the message and gives its position. A byte message has the length that was
@@ -76,31 +68,17 @@ impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
         if !self.sender.is_own() {
             return self.position();
         }
-        if Self::PREFIX > 0 {
-            let area = self.sender.slots.message(self.sender.tail);
-            copy::store(area, 0, &(self.written as u64).to_le_bytes());
-        } else if self.written < self.capacity() {
-            self.clear_rest();
-        }
+        self.pen.seal(self.sender.slots.message(self.sender.tail));
         self.sender.commit();
         self.sender.notify();
         self.sender.tail - 1
-    }
-
-    /// Zeroes what was not written, so that no older message shows through.
-    #[cold]
-    fn clear_rest(&mut self) {
-        const ZEROS: [u8; 256] = [0; 256];
-        while self.append(&ZEROS) > 0 {}
     }
 
     /// The payload's bytes, for peers that trust one another.
     #[cfg(not(loom))]
     #[inline]
     fn payload(&self) -> core::ptr::NonNull<u8> {
-        let area = self.sender.slots.message(self.sender.tail);
-        // SAFETY: I1: the prefix is within the message.
-        unsafe { area.base().add(Self::PREFIX) }
+        lend::payload::<M>(self.sender.slots.message(self.sender.tail))
     }
 }
 
@@ -111,8 +89,7 @@ impl<T: Message, A: Trust> Reservation<'_, T, A> {
         if !self.sender.is_own() {
             return self;
         }
-        copy::store(self.sender.slots.message(self.sender.tail), 0, message.as_bytes());
-        self.written = size_of::<T>();
+        self.pen.write(self.sender.slots.message(self.sender.tail), message);
         self
     }
 }
@@ -135,7 +112,8 @@ impl<T: Message> Deref for Reservation<'_, T, Trusted> {
 impl<T: Message> DerefMut for Reservation<'_, T, Trusted> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        self.written = size_of::<T>();
+        let area = self.sender.slots.message(self.sender.tail);
+        self.pen.set_written(area, size_of::<T>());
         // SAFETY: I3: as in `deref`; `self` is borrowed mutably.
         unsafe { self.payload().cast::<T>().as_mut() }
     }
@@ -161,8 +139,7 @@ impl Reservation<'_, [u8], Trusted> {
     /// If there are not so many.
     #[inline]
     pub fn set_written(&mut self, len: usize) {
-        assert!(len <= self.capacity(), "{len} bytes do not fit the message");
-        self.written = len;
+        self.pen.set_written(self.sender.slots.message(self.sender.tail), len);
     }
 }
 
@@ -170,7 +147,7 @@ impl<M: Payload + ?Sized, A: Trust> fmt::Debug for Reservation<'_, M, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("spsc::Reservation")
             .field("position", &self.position())
-            .field("written", &self.written)
+            .field("written", &self.written())
             .finish_non_exhaustive()
     }
 }
