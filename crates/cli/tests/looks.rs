@@ -149,6 +149,24 @@ fn a_live_ring_is_removed_by_force_alone() {
 }
 
 #[test]
+fn those_who_are_in_go_on_when_the_name_is_removed_by_force() {
+    let name = random_name();
+    let (sender, mut input) = send(&[&name.shm()]);
+    let (receiver, output) = recv(&[&name.shm()]);
+    until_seated(&name.shm(), 1);
+    run(&["rm", &name.shm(), "--force"]).0.expect_quiet(0);
+    // A stranger's by now, which they leave alone.
+    let other = stream::Ring::options().create_new(&name.shm()).unwrap();
+    drop(other);
+    input.write_all(b"all the same").unwrap();
+    drop(input);
+    assert_eq!(support::collect(output).join().unwrap(), b"all the same");
+    sender.end().expect_quiet(0);
+    receiver.end().expect_quiet(0);
+    assert!(path(&name).exists());
+}
+
+#[test]
 fn one_that_a_program_has_open_is_removed_by_force_alone() {
     let name = random_name();
     let _ring = spsc::Ring::<u64>::options().capacity(8).create_new(&name.shm()).unwrap();
