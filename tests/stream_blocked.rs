@@ -32,8 +32,11 @@ fn asleep<R: Send + 'static>(call: impl FnOnce() -> R + Send + 'static) -> JoinH
     running
 }
 
+/// What sleeps, and how it ended.
+type Sleep<E, H> = fn(H) -> Result<(), E>;
+
 /// What a sender with no room at all can sleep in, and how each ended.
-const SENDER_SLEEPS: [fn(Sender) -> Result<(), SendError<()>>; 4] = [
+const SENDER_SLEEPS: [Sleep<SendError<()>, Sender>; 4] = [
     |mut sender| sender.send(b"x").map(|_| ()),
     |mut sender| sender.reserve(3).map(|_| ()),
     |mut sender| sender.wait_until_received(None),
@@ -44,7 +47,7 @@ const SENDER_SLEEPS: [fn(Sender) -> Result<(), SendError<()>>; 4] = [
 ];
 
 /// As above, of a receiver with nothing there.
-const RECEIVER_SLEEPS: [fn(Receiver) -> Result<(), RecvError>; 3] = [
+const RECEIVER_SLEEPS: [Sleep<RecvError, Receiver>; 3] = [
     |mut receiver| receiver.recv(&mut [0; 3]).map(|_| ()),
     |mut receiver| receiver.recv_ref().map(|_| ()),
     |mut receiver| {

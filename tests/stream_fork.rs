@@ -151,7 +151,7 @@ fn forks_holding(role: &mut Role) {
         assert_eq!(place.append(b"XX"), 0);
         place.commit();
     });
-    in_child(|| drop(place.take()));
+    in_child(|| assert_eq!(place.take().unwrap().commit(), 2));
     assert_eq!(observer.len(), 4, "not sent");
     guard.unwrap().release_first(3);
     let mut place = place.unwrap();
