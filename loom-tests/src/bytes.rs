@@ -4,8 +4,8 @@ use annulus::hooks::{Payload, set_payload, weaken};
 use annulus::spsc::Ring;
 use loom::thread;
 
+use crate::model::{no_message, no_room};
 use crate::spec::{Do, Got, Outcome, Role, Saw, Script, Thread};
-use crate::spsc::{no_message, no_room};
 
 /// The script whose outcomes are permitted: two messages through one slot.
 pub fn script() -> Script {

@@ -12,11 +12,14 @@
 #![cfg(loom)]
 
 pub mod bytes;
+pub mod model;
 pub mod models;
 pub mod nets;
 pub mod opening;
 pub mod spec;
-pub mod spsc;
+mod spsc;
+mod stream;
+pub mod streams;
 pub mod waiting;
 
 use std::collections::BTreeSet;
@@ -141,4 +144,21 @@ where
     });
     let outcomes = std::mem::take(&mut *outcomes.lock().expect("an execution panicked"));
     Explored { outcomes, executions: executions.load(Ordering::Relaxed) }
+}
+
+/// A test for each model of a list of them, by name, and one that none is left out.
+#[macro_export]
+macro_rules! check_each {
+    ($models:ident::$list:ident: $($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            $crate::$models::$name().check(stringify!($name));
+        })*
+
+        #[test]
+        fn every_model_is_checked() {
+            let checked = [$(stringify!($name)),*];
+            assert!($crate::$models::$list.iter().map(|(name, _)| *name).eq(checked));
+        }
+    };
 }

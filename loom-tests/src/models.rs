@@ -5,27 +5,28 @@
 //! was written.
 
 use crate::Bounds;
+use crate::model::Kind::Messages;
+use crate::model::Model;
 use crate::spec::Do::{self, *};
 use crate::spec::Role::{Receiver, Sender};
 use crate::spec::{Script, Thread};
-use crate::spsc::Model;
 
 /// What is left, for one who comes when all have ended.
 const DRAIN: &[Do] = &[Attach(Receiver), RecvMany(8), Recv];
 
-fn receiver(does: &[Do]) -> Thread {
+pub(crate) fn receiver(does: &[Do]) -> Thread {
     Thread { begins: Some(Receiver), ..comer(does) }
 }
 
-fn sender(does: &[Do]) -> Thread {
+pub(crate) fn sender(does: &[Do]) -> Thread {
     Thread { begins: Some(Sender), ..comer(does) }
 }
 
-fn comer(does: &[Do]) -> Thread {
+pub(crate) fn comer(does: &[Do]) -> Thread {
     Thread { begins: None, does: does.to_vec(), mortal: false }
 }
 
-fn script(capacity: u64, threads: &[Thread], last: &[Do]) -> Script {
+pub(crate) fn script(capacity: u64, threads: &[Thread], last: &[Do]) -> Script {
     Script { capacity, threads: threads.to_vec(), last: last.to_vec() }
 }
 
@@ -35,6 +36,7 @@ macro_rules! list {
         &[$((stringify!($name), $name as fn() -> Model)),*]
     };
 }
+pub(crate) use list;
 
 /// A model and its name.
 pub type Named = (&'static str, fn() -> Model);
@@ -81,26 +83,26 @@ pub const DYING: &[Named] = list![
 /// Guards PUBLISH: whoever sees the stamp sees the message.
 pub fn a_message_is_there_or_not() -> Model {
     let script = script(1, &[receiver(&[Recv, Recv]), sender(&[Send(1)])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 32, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 32, kind: Messages(1) }
 }
 
 /// Guards RETIRE: a full ring never overwrites a slot that is still being read.
 pub fn one_slot_laps_without_overwriting() -> Model {
     let script = script(1, &[receiver(&[Recv; 3]), sender(&[Send(1), Send(2), Send(3)])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 2000, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 2000, kind: Messages(1) }
 }
 
 /// Guards RETIRE, and that what is received is a prefix of what was sent, in order.
 pub fn two_slots_lap_without_overwriting() -> Model {
     let script =
         script(2, &[receiver(&[Recv; 3]), sender(&[Send(1), Send(2), Send(3), Send(4)])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 8000, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 8000, kind: Messages(1) }
 }
 
 /// Guards PUBLISH and RETIRE for every word of a message.
 pub fn no_message_is_torn() -> Model {
     let script = script(1, &[receiver(&[Recv; 2]), sender(&[Send(1), Send(2)])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 110, words: 2 }
+    Model { script, bounds: Bounds::none(), floor: 110, kind: Messages(2) }
 }
 
 /// Guards PUBLISH for each message of a batch on its own; RETIRE for a run at once.
@@ -113,7 +115,7 @@ pub fn a_batch_arrives_in_order_in_parts() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::none(), floor: 910, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 910, kind: Messages(1) }
 }
 
 /// Guards PUBLISH at commit. Permitted: nothing of an aborted one is ever seen.
@@ -123,47 +125,47 @@ pub fn a_reservation_is_sent_whole_or_not_at_all() -> Model {
         &[receiver(&[Recv; 2]), sender(&[Abort(1), Commit(2), Abort(3), Commit(4)])],
         DRAIN,
     );
-    Model { script, bounds: Bounds::none(), floor: 300, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 300, kind: Messages(1) }
 }
 
 /// Guards RETIRE at the guard's drop, not before.
 pub fn a_guard_keeps_its_slot() -> Model {
     let script = script(1, &[receiver(&[Guard; 2]), sender(&[Send(1), Send(2), Send(3)])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 340, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 340, kind: Messages(1) }
 }
 
 /// Guards RETIRE by the next operation.
 pub fn a_forgotten_guard_keeps_its_slot_until_the_next_operation() -> Model {
     let script =
         script(1, &[receiver(&[Forget, Recv]), sender(&[Send(1), Send(2), Send(3)])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 210, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 210, kind: Messages(1) }
 }
 
 /// Guards RETIRE by leaving.
 pub fn a_forgotten_guard_is_settled_by_leaving() -> Model {
     let script =
         script(1, &[receiver(&[Forget, Leave]), sender(&[Send(1), Send(2), Send(3)])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 240, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 240, kind: Messages(1) }
 }
 
 /// Guards SEAT: whoever sees a sender gone sees his last message.
 pub fn all_is_received_before_closed() -> Model {
     let script = script(2, &[receiver(&[Recv; 3]), sender(&[Send(1), Send(2), Leave])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 1600, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 1600, kind: Messages(1) }
 }
 
 /// Guards SEAT, for the stamps of a run.
 pub fn a_batch_is_received_before_closed() -> Model {
     let script =
         script(2, &[receiver(&[RecvMany(2); 2]), sender(&[SendMany(&[1, 2]), Leave])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 490, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 490, kind: Messages(1) }
 }
 
 /// Guards SEAT: whoever sees a receiver gone sees how far he came.
 pub fn room_is_seen_before_closed() -> Model {
     let script =
         script(1, &[sender(&[Send(1), Send(2), Send(3)]), receiver(&[Recv, Leave])], DRAIN);
-    Model { script, bounds: Bounds::none(), floor: 370, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 370, kind: Messages(1) }
 }
 
 /// Guards SEAT: a successor sees all stamps of one who left.
@@ -173,7 +175,7 @@ pub fn a_sender_follows_another() -> Model {
         &[receiver(&[Recv; 2]), sender(&[Send(1), Leave]), comer(&[Attach(Sender), Send(2)])],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 6400, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 6400, kind: Messages(1) }
 }
 
 /// Guards RETIRE, seen by one who comes when the slot is free already.
@@ -183,7 +185,7 @@ pub fn a_sender_follows_another_into_a_used_slot() -> Model {
         &[receiver(&[Recv]), sender(&[Send(1), Leave]), comer(&[Attach(Sender), Send(2)])],
         DRAIN,
     );
-    Model { script, bounds: Bounds::none(), floor: 2700, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 2700, kind: Messages(1) }
 }
 
 /// Guards SEAT: a successor sees the head and the stamps that one who left saw.
@@ -193,7 +195,7 @@ pub fn a_receiver_follows_another() -> Model {
         &[sender(&[Send(1), Send(2)]), receiver(&[Recv, Leave]), comer(&[Attach(Receiver), Recv])],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 2900, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 2900, kind: Messages(1) }
 }
 
 /// Guards SEAT: one at a time, and the second sees all that the first did.
@@ -203,7 +205,7 @@ pub fn two_senders_come_at_once() -> Model {
         &[comer(&[Attach(Sender), Send(1), Leave]), comer(&[Attach(Sender), Send(2), Leave])],
         DRAIN,
     );
-    Model { script, bounds: Bounds::none(), floor: 22, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 22, kind: Messages(1) }
 }
 
 /// Guards SEAT, on the other side.
@@ -217,7 +219,7 @@ pub fn two_receivers_come_at_once() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 4400, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 4400, kind: Messages(1) }
 }
 
 /// Guards SEAT: whoever notices a death sees the last message of the dead.
@@ -227,7 +229,7 @@ pub fn a_dead_senders_messages_are_received() -> Model {
         &[receiver(&[Recv, Peer, Recv]), sender(&[Send(1), Send(2), Leave]).mortal()],
         DRAIN,
     );
-    Model { script, bounds: Bounds::none(), floor: 2300, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 2300, kind: Messages(1) }
 }
 
 /// Guards PUBLISH in ascending order: what is there of a batch is a prefix, without a
@@ -238,7 +240,7 @@ pub fn a_dead_senders_batch_is_received_in_part() -> Model {
         &[receiver(&[RecvMany(2)]), sender(&[SendMany(&[1, 2])]).mortal()],
         &[Attach(Sender), SendMany(&[3, 4]), Leave, Attach(Receiver), RecvMany(8), Recv],
     );
-    Model { script, bounds: Bounds::none(), floor: 66, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 66, kind: Messages(1) }
 }
 
 /// Guards PUBLISH: a slot that was written and not committed is written anew.
@@ -252,7 +254,7 @@ pub fn a_dead_sender_leaves_no_half_of_a_message() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 6500, words: 2 }
+    Model { script, bounds: Bounds::ci(3), floor: 6500, kind: Messages(2) }
 }
 
 /// Guards SEAT: a successor sees all stamps of the dead.
@@ -266,7 +268,7 @@ pub fn a_sender_takes_over() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 19000, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 19000, kind: Messages(1) }
 }
 
 /// Guards SEAT and RETIRE: a successor finds the tail behind a full ring.
@@ -280,7 +282,7 @@ pub fn a_sender_takes_over_on_the_second_lap() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 57000, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 57000, kind: Messages(1) }
 }
 
 /// Guards SEAT: a successor sees the head of the dead. Permitted: each message once, or
@@ -295,7 +297,7 @@ pub fn a_receiver_takes_over() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 16000, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 16000, kind: Messages(1) }
 }
 
 /// The same for a run, which is received in one step.
@@ -309,7 +311,7 @@ pub fn a_receiver_takes_over_in_a_batch() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(2), floor: 15000, words: 1 }
+    Model { script, bounds: Bounds::ci(2), floor: 15000, kind: Messages(1) }
 }
 
 /// Guards SEAT: a successor sees the claim of the dead. Permitted: the mark exactly where
@@ -324,7 +326,7 @@ pub fn what_a_dead_guard_exposed_comes_again_marked() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 16000, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 16000, kind: Messages(1) }
 }
 
 /// The same for a forgotten guard, until the next operation settles it.
@@ -338,7 +340,7 @@ pub fn what_was_exposed_and_forgotten_comes_again_marked() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 19000, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 19000, kind: Messages(1) }
 }
 
 /// Guarantee 2, handed on by the living.
@@ -352,7 +354,7 @@ pub fn a_mark_outlives_one_who_leaves_without_the_message() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::none(), floor: 380, words: 1 }
+    Model { script, bounds: Bounds::none(), floor: 380, kind: Messages(1) }
 }
 
 /// Guarantee 2, handed on by the dead.
@@ -366,7 +368,7 @@ pub fn a_mark_outlives_two_who_die() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(2), floor: 13000, words: 1 }
+    Model { script, bounds: Bounds::ci(2), floor: 13000, kind: Messages(1) }
 }
 
 /// SEAT twice: the third sender continues behind all that was committed.
@@ -380,7 +382,7 @@ pub fn two_dead_senders_leave_no_hole() -> Model {
         ],
         &[Attach(Sender), Send(3), Leave, Attach(Receiver), RecvMany(8), Recv],
     );
-    Model { script, bounds: Bounds::ci(2), floor: 11000, words: 1 }
+    Model { script, bounds: Bounds::ci(2), floor: 11000, kind: Messages(1) }
 }
 
 /// Guards SEAT: nobody takes the successor for the dead.
@@ -394,7 +396,7 @@ pub fn a_death_is_noticed_while_a_successor_comes() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 13000, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 13000, kind: Messages(1) }
 }
 
 /// Guards SEAT: the next one finds the same.
@@ -408,5 +410,5 @@ pub fn one_who_dies_while_noticing_a_death_changes_nothing() -> Model {
         ],
         DRAIN,
     );
-    Model { script, bounds: Bounds::ci(3), floor: 19000, words: 1 }
+    Model { script, bounds: Bounds::ci(3), floor: 19000, kind: Messages(1) }
 }

@@ -2,7 +2,7 @@
 
 use annulus::hooks::Payload;
 
-use crate::spsc::Model;
+use crate::model::Model;
 use crate::{Bounds, Found, find_bug, models, opening, waiting};
 
 /// What mutants are caught by.

@@ -7,8 +7,8 @@ use annulus::hooks::{Payload, kill_before, lie, set_payload, weaken};
 use annulus::spsc::{self, Ring};
 use loom::thread;
 
+use crate::model::attach;
 use crate::spec::Role;
-use crate::spsc::attach;
 
 /// Sends `count` messages through `capacity` slots, both sides sleeping when they must, and
 /// gives what was received before Closed. One who is `inattentive` does not look for

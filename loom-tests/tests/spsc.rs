@@ -5,24 +5,10 @@
 
 use annulus::hooks::Payload;
 use annulus_loom_tests::spec::Memory;
-use annulus_loom_tests::{Bounds, bytes, explore, models};
+use annulus_loom_tests::{Bounds, bytes, check_each, explore};
 
-macro_rules! check {
-    ($($name:ident),* $(,)?) => {
-        $(#[test]
-        fn $name() {
-            models::$name().check(stringify!($name));
-        })*
-
-        #[test]
-        fn every_model_is_checked() {
-            let checked = [$(stringify!($name)),*];
-            assert!(models::LIVING.iter().map(|(name, _)| *name).eq(checked));
-        }
-    };
-}
-
-check! {
+check_each! {
+    models::LIVING:
     a_message_is_there_or_not,
     one_slot_laps_without_overwriting,
     two_slots_lap_without_overwriting,

@@ -3,9 +3,9 @@
 #![cfg(loom)]
 
 use annulus::hooks::{Bug, Payload, forge, lie, seed};
+use annulus_loom_tests::model::{Model, Wrap};
 use annulus_loom_tests::nets::{Net, first_catch};
 use annulus_loom_tests::spec::Role;
-use annulus_loom_tests::spsc::{Model, Wrap};
 use annulus_loom_tests::{Bounds, find_bug, models, waiting};
 
 /// Some net catches what `seed` switches on.

@@ -3,24 +3,10 @@
 
 #![cfg(loom)]
 
-use annulus_loom_tests::models;
+use annulus_loom_tests::check_each;
 
-macro_rules! check {
-    ($($name:ident),* $(,)?) => {
-        $(#[test]
-        fn $name() {
-            models::$name().check(stringify!($name));
-        })*
-
-        #[test]
-        fn every_model_is_checked() {
-            let checked = [$(stringify!($name)),*];
-            assert!(models::DYING.iter().map(|(name, _)| *name).eq(checked));
-        }
-    };
-}
-
-check! {
+check_each! {
+    models::DYING:
     a_dead_senders_messages_are_received,
     a_dead_senders_batch_is_received_in_part,
     a_dead_sender_leaves_no_half_of_a_message,

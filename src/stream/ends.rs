@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::endpoint::{Waiter, wait_for_peer};
-use crate::error::{Corrupt, Fault, WaitError};
+use crate::endpoint::{self, Blocked, Unfinished, Waiter, deadline_after};
+use crate::error::{Corrupt, WaitError};
 use crate::gate::Gate;
 use crate::seat::{self, SeatState};
 use crate::segment::Segment;
@@ -24,16 +24,51 @@ pub(super) fn ended(segment: &Segment, seat: usize) -> Result<Option<Ended>, Cor
     })
 }
 
-/// Waits until the other one is there.
+/// Waits until the other one has come. One who has come and gone counts: nobody else will,
+/// and the next verb tells how he ended.
 pub(super) fn wait_for(
     (segment, seat): (&Arc<Segment>, usize),
     waiter: &Waiter,
     gate: &mut Gate,
     timeout: Option<Duration>,
 ) -> Result<(), WaitError> {
-    let outcome = wait_for_peer(segment, seat, waiter, timeout);
-    if let Err(WaitError::Fault(Fault::Corrupt(corrupt))) = outcome {
-        gate.poison(corrupt);
+    let deadline = timeout.and_then(deadline_after);
+    let corrupt = match endpoint::wait(&mut Arrival { segment, seat, waiter }, deadline) {
+        Ok(Ok(())) => return Ok(()),
+        Err(Unfinished::TimedOut) => return Err(WaitError::Timeout),
+        Err(Unfinished::Cancelled) => return Err(WaitError::Cancelled),
+        Ok(Err(corrupt)) | Err(Unfinished::Corrupt(corrupt)) => corrupt,
+    };
+    Err(WaitError::Fault(gate.poison(corrupt)))
+}
+
+/// Somebody who waits for the other one to come.
+struct Arrival<'a> {
+    segment: &'a Arc<Segment>,
+    seat: usize,
+    waiter: &'a Waiter,
+}
+
+impl Blocked for Arrival<'_> {
+    type Outcome = Result<(), Corrupt>;
+
+    fn waiter(&self) -> &Waiter {
+        self.waiter
     }
-    outcome
+
+    fn stirs(&self) -> bool {
+        seat::peek(self.segment, self.seat) != Ok(SeatState::Vacant)
+    }
+
+    fn look(&mut self) -> Option<Self::Outcome> {
+        match seat::peek(self.segment, self.seat) {
+            Ok(SeatState::Vacant) => None,
+            Ok(_) => Some(Ok(())),
+            Err(corrupt) => Some(Err(corrupt)),
+        }
+    }
+
+    fn look_around(&mut self) -> Option<Self::Outcome> {
+        None
+    }
 }

@@ -103,7 +103,8 @@ impl<A: Trust> Receiver<A> {
         seat::notice_death(self.bytes.segment(), layout::stream::SENDER)
     }
 
-    /// Waits until a sender is there, for at most `timeout` if one is given.
+    /// Waits until a sender has come, for at most `timeout` if one is given. One who has gone
+    /// again, or died, has come: the next verb says so.
     ///
     /// # Errors
     /// [`WaitError::Timeout`], [`WaitError::Cancelled`], [`WaitError::Fault`].
@@ -140,7 +141,7 @@ impl<A: Trust> Receiver<A> {
         if !self.gate.admits(self.head) {
             self.look_closer()?;
         }
-        Ok(self.take(out))
+        Ok(self.take_some(out)?)
     }
 
     /// As [`try_recv`](Self::try_recv), waiting while there is nothing.
@@ -180,7 +181,7 @@ impl<A: Trust> Receiver<A> {
         if !self.gate.admits(self.head) {
             self.wait_for_bytes(deadline)?;
         }
-        Ok(self.take(out))
+        self.take_some(out)
     }
 
     /// Exposes all bytes that are there, in place, without waiting. They are received when
@@ -258,6 +259,16 @@ impl<A: Trust> Receiver<A> {
         // Not all of it: the sender is to have something to do meanwhile.
         let half = self.capacity().div_ceil(2) as usize;
         Ok(most.min(self.waiting()).min(half))
+    }
+
+    /// As [`take`](Self::take), where there are bytes: nothing comes only if a fault was met,
+    /// and that is no end of the stream.
+    #[inline]
+    fn take_some(&mut self, out: &mut [u8]) -> Result<usize, NoMessage> {
+        match self.take(out) {
+            0 => self.gate.check(self.head).map(|()| 0).map_err(NoMessage::Fault),
+            count => Ok(count),
+        }
     }
 
     /// Copies out and retires as many bytes as are there and fit.

@@ -110,7 +110,8 @@ impl<A: Trust> Sender<A> {
         seat::notice_death(self.bytes.segment(), layout::stream::RECEIVER)
     }
 
-    /// Waits until a receiver is there, for at most `timeout` if one is given.
+    /// Waits until a receiver has come, for at most `timeout` if one is given. One who has gone
+    /// again, or died, has come: the next verb says so.
     ///
     /// # Errors
     /// [`WaitError::Timeout`], [`WaitError::Cancelled`], [`WaitError::Fault`].
@@ -149,7 +150,7 @@ impl<A: Trust> Sender<A> {
         if !self.gate.admits(self.tail) {
             self.make_room(1).map_err(|reason| reason.at_once(()))?;
         }
-        Ok(self.put(bytes))
+        self.put_some(bytes).map_err(|fault| TrySendError::Fault((), fault))
     }
 
     /// As [`try_send`](Self::try_send), waiting while there is room for nothing.
@@ -198,7 +199,7 @@ impl<A: Trust> Sender<A> {
         if !self.gate.admits(self.tail) {
             self.wait_for_room(1, deadline).map_err(|reason| reason.after_waiting(()))?;
         }
-        Ok(self.put(bytes))
+        self.put_some(bytes).map_err(|fault| SendError::Fault((), fault))
     }
 
     /// Reserves `len` bytes, to be written in place and committed; without waiting.
@@ -343,6 +344,15 @@ impl<A: Trust> Sender<A> {
         Ok(most.min(self.room().min(half) as usize))
     }
 
+    /// As [`put`](Self::put), where there is room: nothing goes only if a fault was met.
+    #[inline]
+    fn put_some(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        match self.put(bytes) {
+            0 => self.gate.check(self.tail).map(|()| 0),
+            count => Ok(count),
+        }
+    }
+
     /// Writes and commits as many of the bytes as there is room for.
     #[inline]
     pub(super) fn put(&mut self, bytes: &[u8]) -> usize {
@@ -355,6 +365,10 @@ impl<A: Trust> Sender<A> {
                 break;
             }
             let count = rest.len().min(piece).min(self.room() as usize);
+            if count == 0 {
+                // Room, but no more positions.
+                break;
+            }
             self.bytes.store(self.tail, &rest[..count]);
             self.commit(count);
             sent += count;

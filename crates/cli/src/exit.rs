@@ -50,7 +50,7 @@ impl Failure {
     /// Of what annulus refused at an address.
     pub fn refused(address: &str, error: &Error) -> Failure {
         let (code, advice) = advice(error);
-        let address = address.escape_debug();
+        let address = shown(address);
         // Some of the library's sentences begin with the address.
         let reason = match error {
             Error::AlreadyExists { .. } => "something stands there already".to_owned(),
@@ -82,6 +82,15 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.message.as_deref().unwrap_or_default())
     }
+}
+
+/// A text as it may stand in a line for people: an address can hold anything.
+pub fn shown(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\'' | '"' | '\\' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// The exit code of an error, and what whoever sees it can do.
@@ -179,6 +188,11 @@ mod tests {
         let failure = Failure::refused("shm:x", &full);
         assert_eq!(failure.code(), 1);
         assert!(failure.to_string().contains("smaller --capacity"), "{failure}");
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_shown_and_quotes_stay() {
+        assert_eq!(shown("shm:it's\u{1b}[2J\n"), "shm:it's\\u{1b}[2J\\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Imports: facts, exit.
 
-use crate::exit::{self, Failure, Result};
+use crate::exit::{self, Failure, Result, shown};
 use crate::facts::{Facts, occupant, state};
 
 /// Prints what stands under an address.
@@ -13,7 +13,7 @@ pub fn run(address: &str, json: bool) -> Result {
 
 fn text(facts: &Facts) -> String {
     let mut rows = vec![
-        ("address", facts.address.escape_debug().to_string()),
+        ("address", shown(&facts.address)),
         ("kind", facts.kind.to_owned()),
         ("capacity", format!("{} {}", facts.capacity, facts.unit)),
         ("waiting", format!("{} {}, from position {} on", facts.waiting, facts.unit, facts.head)),

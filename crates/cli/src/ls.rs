@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use annulus_measure::table::Table;
 use serde_json::Value;
 
-use crate::exit::{self, Failure, Result};
+use crate::exit::{self, Failure, Result, shown};
 use crate::facts::{Facts, occupant};
 
 /// Where named shared memory lives.
@@ -29,7 +29,7 @@ pub fn run(paths: &[PathBuf], json: bool) -> Result {
                 let path = path.display().to_string();
                 let complaint = format!(
                     "{}: {error}; name a directory or file that you may read",
-                    path.escape_debug()
+                    shown(&path)
                 );
                 unreadable.get_or_insert(Failure::unusable(complaint));
             }
@@ -82,7 +82,7 @@ fn table(found: &[Facts]) -> String {
     for facts in found {
         let seat = |role| facts.seats.iter().find(|seat| seat.role == role).map(occupant);
         table.row([
-            facts.address.escape_debug().to_string(),
+            shown(&facts.address),
             facts.kind.to_owned(),
             facts.capacity.to_string(),
             facts.waiting.to_string(),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use annulus::stream::{Ring, Sender};
 use annulus::{Error, Kind, Observer, SeatState, SeatView};
 
-use crate::exit::{Failure, Result};
+use crate::exit::{Failure, Result, shown};
 use crate::facts::occupant;
 use crate::signals::Signals;
 
@@ -75,7 +75,7 @@ impl Seen {
             }
             _ => Err(Failure::unusable(format!(
                 "{}: a ring of messages stands there, no stream; choose another name",
-                address.escape_debug()
+                shown(address)
             ))),
         }
     }
@@ -175,7 +175,7 @@ fn clear(address: &str, seen: &Seen, keep: bool, until: Instant) -> Result {
     if keep || seen.is_kept() {
         return Err(Failure::unusable(format!(
             "{0}: a stream stands there that {1}; remove it with `annulus rm {0}`",
-            address.escape_debug(),
+            shown(address),
             if seen.is_kept() { "was kept" } else { "was left, and --keep replaces none" },
         )));
     }
@@ -190,7 +190,7 @@ fn clear(address: &str, seen: &Seen, keep: bool, until: Instant) -> Result {
 pub fn in_use(address: &str, seat: &SeatView) -> Failure {
     Failure::other(format!(
         "{}: in use by {} ({}); wait until it has ended, or choose another name",
-        address.escape_debug(),
+        shown(address),
         occupant(seat),
         seat.role
     ))

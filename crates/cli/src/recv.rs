@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use annulus::stream::{Receiver, Ring};
 use annulus::{Error, Field, Observer, RecvError, SeatState, SeatView};
 
-use crate::exit::{Failure, Result};
+use crate::exit::{Failure, Result, shown};
 use crate::naming::{self, GRACE, Named, Pauses, Seen};
 use crate::progress::Progress;
 use crate::signals::Signals;
@@ -57,7 +57,7 @@ fn find(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Failure::other(format!(
                 "{}: no sender came within {} s; start `annulus send`, or give more --timeout",
-                address.escape_debug(),
+                shown(address),
                 timeout.unwrap_or_default().as_secs_f64()
             )));
         }
@@ -91,7 +91,7 @@ impl Over {
             (false, false) if seen.is_kept() => Err(Failure::unusable(format!(
                 "{0}: a stream stands there that was kept and is over; remove it with \
                  `annulus rm {0}`",
-                address.escape_debug()
+                shown(address)
             ))),
             (false, false) => {
                 // Left over. If that fails, the next sender will see to it.

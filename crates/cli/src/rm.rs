@@ -4,7 +4,7 @@
 
 use annulus::Error;
 
-use crate::exit::{Failure, Result};
+use crate::exit::{Failure, Result, shown};
 use crate::facts::{Facts, occupant};
 
 /// Removes the name; whoever has the segment open keeps it.
@@ -14,11 +14,11 @@ pub fn run(address: &str, force: bool) -> Result {
         return annulus::unlink(address).map_err(refused);
     }
     let facts = Facts::of(address).map_err(refused)?;
-    let shown = address.escape_debug();
     if let Some(seat) = facts.living().next() {
         let (role, who) = (seat.role, occupant(seat));
         return Err(Failure::other(format!(
-            "{shown}: in use, {who} is its {role}; end it first, or remove the name with --force"
+            "{}: in use, {who} is its {role}; end it first, or remove the name with --force",
+            shown(address)
         )));
     }
     annulus::unlink_unused(address).map_err(refused)

@@ -14,7 +14,7 @@ use annulus::stream::Sender;
 use annulus::{SeatState, SendError, WaitError};
 
 use crate::exit::{Failure, Result};
-use crate::naming::{self, Named};
+use crate::naming::{self, GRACE, Named};
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::standard;
@@ -44,6 +44,7 @@ fn transfer(sender: Sender, named: &Named, signals: &Signals) -> Result {
             Ok(())
         }
         Err(failure) => {
+            sending.wait_for_somebody_to_tell();
             sending.sender.abort();
             Err(failure)
         }
@@ -122,6 +123,20 @@ impl Sending<'_> {
         match self.sender.peer() {
             Ok(SeatState::Died) => Err(died()),
             _ => Ok(End::Finished),
+        }
+    }
+
+    /// After a failure: a receiver that is on its way is to learn of it, and get what there
+    /// is, instead of waiting for another sender.
+    fn wait_for_somebody_to_tell(&mut self) {
+        let until = Instant::now() + GRACE;
+        while let Ok(SeatState::Vacant) = self.sender.peer()
+            && !self.signals.caught()
+            && Instant::now() < until
+        {
+            if let Err(WaitError::Fault(_)) = self.sender.wait_for_peer(Some(SLICE)) {
+                break;
+            }
         }
     }
 

@@ -97,6 +97,13 @@ pub fn start(mut command: Command) -> Running {
     Running { what: format!("{command:?}"), child, complaint: Some(complaint) }
 }
 
+/// Gives a command a tmpfs of so many bytes of its own over /dev/shm.
+pub fn enter_private_shm(command: &mut Command, bytes: u64) {
+    let mount = PrivateShm::new(bytes);
+    // SAFETY: system calls alone, between fork and exec.
+    unsafe { command.pre_exec(move || mount.enter()) };
+}
+
 /// Runs one to its end: how it ended, and its output.
 pub fn run(arguments: &[&str]) -> (Ended, String) {
     let mut command = annulus(arguments);
@@ -112,7 +119,7 @@ pub fn send(arguments: &[&str]) -> (Running, ChildStdin) {
     let mut command = annulus(&["send"]);
     command.args(arguments).stdin(Stdio::piped());
     let mut running = start(command);
-    let input = running.child.stdin.take().expect("piped");
+    let input = running.input();
     (running, input)
 }
 
@@ -128,6 +135,11 @@ pub fn recv(arguments: &[&str]) -> (Running, ChildStdout) {
 impl Running {
     fn output(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("piped")
+    }
+
+    /// The pipe to its standard input.
+    pub fn input(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("piped")
     }
 
     /// Its process id.
