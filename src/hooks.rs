@@ -21,6 +21,7 @@ pub fn mappings(len: u64, count: usize) -> Vec<crate::Segment> {
 pub const HEADER: &[(usize, &str)] = crate::layout::header::TABLE;
 
 const CAST: crate::layout::Kind = crate::layout::Kind::Broadcast;
+const MPMC: crate::layout::Kind = crate::layout::Kind::Mpmc;
 
 /// Constants of the format, by name.
 pub const FORMAT: &[(&str, u64)] = &[
@@ -37,6 +38,8 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("spsc", crate::layout::Kind::Spsc as u64),
     ("spsc bytes", crate::layout::Kind::SpscBytes as u64),
     ("stream", crate::layout::Kind::Stream as u64),
+    ("mpmc", crate::layout::Kind::Mpmc as u64),
+    ("mpmc bytes", crate::layout::Kind::MpmcBytes as u64),
     ("broadcast", crate::layout::Kind::Broadcast as u64),
     ("broadcast bytes", crate::layout::Kind::BroadcastBytes as u64),
     ("lossless", crate::layout::Kind::Lossless as u64),
@@ -61,6 +64,11 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("slots", crate::layout::slots_at(crate::layout::Kind::Spsc, 2) as u64),
     ("tail", crate::layout::stream::TAIL as u64),
     ("bytes", crate::layout::slots_at(crate::layout::Kind::Stream, 2) as u64),
+    ("mpmc tail", crate::layout::mpmc::TAIL as u64),
+    ("mpmc not empty", (MPMC.events(2)[0] - crate::layout::control_at(2)) as u64),
+    ("mpmc not full", (MPMC.events(2)[1] - crate::layout::control_at(2)) as u64),
+    ("mpmc head", crate::layout::mpmc::HEAD as u64),
+    ("mpmc slots", (crate::layout::slots_at(MPMC, 2) - crate::layout::control_at(2)) as u64),
     ("broadcast tail", crate::layout::broadcast::TAIL as u64),
     ("broadcast limit", crate::layout::broadcast::LIMIT as u64),
     ("broadcast not empty", (CAST.events(2)[0] - crate::layout::control_at(2)) as u64),

@@ -63,6 +63,7 @@ fn documented() -> BTreeMap<String, u64> {
             1,
         ),
         numbers("## Lines", "| offset | line | written by |", 1, 0),
+        numbers("### Control lines of an mpmc ring", "| offset | line | written by |", 1, 0),
         numbers("### Control lines of a broadcast", "| offset | line | written by |", 1, 0),
         numbers("### Seat line", "| offset | word | holds |", 1, 0),
         numbers("### Event line", "| offset | word | holds |", 1, 0),

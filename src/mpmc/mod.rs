@@ -22,7 +22,7 @@
 //! taking a position and committing it stalls all receivers at that position
 //! ([`Stalled`](crate::TryRecvError::Stalled)); a receiver stopped between taking and
 //! releasing stalls all senders a lap later. So does a long reservation or guard: large
-//! messages that take long to write should go round the ring, see [`pool`]. See
+//! messages that take long to write should go round the ring, by their handles. See
 //! docs/guarantees.md.
 //!
 //! Memory: 640 bytes, 256 for each seat of one side (64 unless the options say another
