@@ -156,6 +156,7 @@ enum End {
 
 fn drain(receiver: &mut Receiver, signals: &Signals) -> std::result::Result<End, (End, Failure)> {
     let output = io::stdout();
+    standard::widen(&output);
     let most = usize::try_from(receiver.capacity()).unwrap_or(usize::MAX);
     let mut progress = Progress::new();
     while !signals.caught() {

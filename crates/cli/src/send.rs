@@ -69,6 +69,7 @@ struct Sending<'a> {
 impl Sending<'_> {
     fn all(&mut self) -> Result<End> {
         let input = io::stdin();
+        standard::widen(&input);
         let mut progress = Progress::new();
         while !self.signals.caught() {
             match self.some(&input) {

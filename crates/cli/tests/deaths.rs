@@ -143,10 +143,10 @@ fn a_receiver_killed_while_the_sender_waits_for_the_last_bytes_is_noticed() {
     let name = random_name();
     // Its output is not read: it is stuck in a write.
     let (receiver, output) = recv(&[&name.shm()]);
-    let (sender, mut input) = send(&[&name.shm()]);
-    input.write_all(&vec![1; 900_000]).unwrap();
+    let (sender, mut input) = send(&[&name.shm(), "--capacity", "4194304"]);
+    input.write_all(&vec![1; 3_000_000]).unwrap();
     drop(input);
-    until_seated(&name.shm(), 1);
+    support::until("a write that blocks", || support::is_full(&output));
     receiver.signal(Signal::SIGKILL);
     sender.end().expect_complaint(3);
     drop(output);

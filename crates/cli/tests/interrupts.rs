@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use support::{
-    Random, collect, expect_nothing_left, random_name, recv, send, start, until, until_seated,
-    until_waiting,
+    Random, collect, expect_nothing_left, is_full, random_name, recv, send, start, until,
+    until_seated, until_waiting,
 };
 
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -86,15 +86,12 @@ fn a_receiver_that_waits_for_the_name_is_interrupted_at_once() {
 fn a_receiver_stuck_in_a_full_pipe_is_interrupted_and_leaves_nothing() {
     for signal in SIGNALS {
         let name = random_name();
-        let (sender, mut input) = send(&[&name.shm()]);
+        let (sender, mut input) = send(&[&name.shm(), "--capacity", "4194304"]);
         // Nobody reads this.
         let (receiver, output) = recv(&[&name.shm()]);
-        input.write_all(&vec![1; 900_000]).unwrap();
+        input.write_all(&vec![1; 3_000_000]).unwrap();
         drop(input);
-        until("a write that blocks", || {
-            let call = std::fs::read_to_string(format!("/proc/{}/wchan", receiver.pid()));
-            call.is_ok_and(|call| call.contains("pipe_w"))
-        });
+        until("a write that blocks", || is_full(&output));
         receiver.signal(signal);
         receiver.end().expect_signal(signal);
         sender.end().expect_complaint(3);

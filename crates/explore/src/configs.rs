@@ -32,7 +32,7 @@ const fn config(
     (crashes, stops): (u8, u8),
     setup: Setup,
 ) -> Config {
-    Config { name, setup, senders, receivers, crashes, stops }
+    Config { name, setup, senders, receivers, dead: (0, 0), crashes, stops }
 }
 
 const COPY: Setup = Setup { guard: false, ..PLAIN };
@@ -48,6 +48,14 @@ const ONE: Setup = Setup { senders: 1, receivers: 1, ..PLAIN };
 const S3: Setup = Setup { senders: 3, receivers: 1, ..PLAIN };
 const R3: Setup = Setup { senders: 1, receivers: 3, ..PLAIN };
 
+/// With dead claimants at the start.
+const fn after(dead: (u8, u8), config: Config) -> Config {
+    Config { dead, ..config }
+}
+
+const R4: Setup = Setup { senders: 1, receivers: 4, ..PLAIN };
+const S4: Setup = Setup { senders: 4, receivers: 1, ..PLAIN };
+
 /// Explored by the tests: each takes about a second without optimisation.
 pub const SMALL: &[Config] = &[
     config("1s1r", (&[3], &[]), (1, 0), (0, 0), ONE),
@@ -60,6 +68,8 @@ pub const SMALL: &[Config] = &[
     config("2s1r k1 b2", (&[2, 1], &[]), (1, 0), (1, 0), Setup { batch: 2, ..R1 }),
     config("1s2r k1 s1", (&[1], &[]), (2, 0), (1, 1), S1),
     config("2s1r k1 s1 c1", (&[1, 1], &[]), (1, 0), (1, 1), Setup { capacity: 1, ..R1 }),
+    after((0, 2), config("1r+1r s1, 2r dead", (&[], &[]), (1, 1), (0, 1), R3)),
+    after((2, 0), config("1s1r k1, 2s dead", (&[1], &[]), (1, 0), (1, 0), S3)),
 ];
 
 /// Explored by default.
@@ -79,6 +89,11 @@ pub const USUAL: &[Config] = &[
     config("1s2r+1r k2 b2 abort", (&[3], &[]), (2, 1), (2, 0), Setup { batch: 2, ..ABORT }),
     config("1s2r+1r k2 s1", (&[2], &[]), (2, 1), (2, 1), S1),
     config("2s1r+1r k2 s1", (&[1, 1], &[]), (1, 1), (2, 1), PLAIN),
+    after((0, 2), config("1s2r k2, 2r dead", (&[1], &[]), (2, 0), (2, 0), R4)),
+    after((0, 2), config("2r+1r k2 s1, 2r dead", (&[], &[]), (2, 1), (2, 1), R4)),
+    after((2, 0), config("1s1r+1s1r k2, 2s dead", (&[1], &[1]), (1, 1), (2, 0), S3)),
+    after((2, 0), config("1s1r+1r k1 s1, 2s dead", (&[1], &[]), (1, 1), (1, 1), S4)),
+    after((1, 1), config("1s1r+1r k2 s1, 1s1r dead", (&[1], &[]), (1, 1), (2, 1), PLAIN)),
     config("2s2r k1", (&[1, 1], &[]), (2, 0), (1, 0), PLAIN),
     config("2s2r k2", (&[1, 1], &[]), (2, 0), (2, 0), PLAIN),
     config("2s2r k2 c1", (&[1, 1], &[]), (2, 0), (2, 0), C1),
@@ -112,7 +127,7 @@ pub const FULL: &[Config] = &[
 pub fn seeded() -> Vec<Config> {
     let few = |bug| {
         let (senders, receivers, come, kills, setup): (Messages, _, _, _, Setup) = match bug {
-            Bug::TakerForgets => ((&[1], &[]), 1, 1, (1, 0), ONE),
+            Bug::TakerForgets | Bug::FreeFirst => ((&[1], &[]), 1, 1, (1, 0), ONE),
             Bug::NoLock => ((&[1], &[]), 2, 1, (1, 0), S1),
             Bug::IgnoreLive | Bug::CounterLast | Bug::NoCounter => {
                 ((&[1, 1], &[]), 1, 0, (1, 0), R1)
@@ -123,13 +138,17 @@ pub fn seeded() -> Vec<Config> {
             Bug::StaleLoser => ((&[1, 1], &[]), 1, 0, (1, 1), Setup { capacity: 1, ..R1 }),
             Bug::ClaimAfterCas | Bug::LeaverForgets => ((&[1], &[]), 2, 0, (1, 0), S1),
             Bug::FreesFull | Bug::Unmarked => ((&[1], &[]), 2, 0, (1, 0), S1),
-            Bug::NoArbiter => ((&[1], &[]), 3, 0, (2, 0), R3),
+            Bug::NoArbiter => ((&[], &[]), 2, 0, (0, 0), R4),
             Bug::ClearFirst => ((&[1], &[]), 2, 0, (2, 0), S1),
-            Bug::RecoveringBlocks => ((&[2], &[]), 3, 0, (2, 1), Setup { capacity: 1, ..R3 }),
-            Bug::FreeFirst => ((&[1, 1], &[1]), 2, 0, (3, 1), C1),
+            Bug::RecoveringBlocks => ((&[], &[]), 1, 1, (0, 1), R3),
         };
         let setup = Setup { bug: Some(bug), ..setup };
-        config(bug.what(), senders, (receivers, come), kills, setup)
+        let config = config(bug.what(), senders, (receivers, come), kills, setup);
+        let dead = match bug {
+            Bug::RecoveringBlocks | Bug::NoArbiter => (0, 2),
+            _ => (0, 0),
+        };
+        Config { dead, ..config }
     };
     Bug::ALL.into_iter().map(few).collect()
 }

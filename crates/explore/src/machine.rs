@@ -186,6 +186,10 @@ impl Local {
         match self.pc {
             Pc::Out => setup.peers(self.sends).for_each(|s| may(Access::Lock(s), s)),
             Pc::Idle | Pc::Slow => self.begin(setup, &mut may),
+            // A record may hope for another number than before.
+            Pc::Load if setup.hints => {
+                (1..=setup.batch).for_each(|n| may(load(Self::counter(self.sends)), n as u8));
+            }
             Pc::Load => may(load(Self::counter(self.sends)), self.n as u8),
             Pc::Look => may(load(Self::slot(setup, self.base + self.i)), 0),
             Pc::Tail => may(load(Word::Tail), 0),
@@ -273,7 +277,7 @@ impl Local {
             Pc::Out if got == 0 => self,
             Pc::Out => Self { seat: step.choice, pc: Pc::TakeState, ..self },
             Pc::Idle | Pc::Slow => self.begun(setup, step, got),
-            Pc::Load => Self { base: got, i: 0, pc: Pc::Look, ..self },
+            Pc::Load => Self { base: got, n: step.choice.into(), i: 0, pc: Pc::Look, ..self },
             Pc::Look => self.looked(setup, got),
             // Nobody has taken it: Empty. Somebody has, and has not published: Stalled,
             // unless he has published since.

@@ -104,7 +104,7 @@ impl Found {
 }
 
 /// Whom an event concerns, and what it is, in a fixed order.
-fn events(config: &Config, world: &World, out: &mut Vec<(usize, Event)>) {
+pub(crate) fn events(config: &Config, world: &World, out: &mut Vec<(usize, Event)>) {
     let mut moves = Vec::new();
     for (i, local) in world.locals.iter().enumerate() {
         if local.pc == Pc::Gone || local.stopped || i > 0 && world.locals[i - 1] == *local {

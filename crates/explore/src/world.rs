@@ -28,6 +28,9 @@ pub struct Config {
     pub senders: (&'static [u8], &'static [u8]),
     /// Receivers who sit at the start, and who come later.
     pub receivers: (u8, u8),
+    /// Dead senders, then receivers, at the start, on the seats after those of the living.
+    /// All of a kind claim the same position, and one of them took it.
+    pub dead: (u8, u8),
     /// How many may be killed.
     pub crashes: u8,
     /// How many may be stopped for ever.
@@ -96,6 +99,24 @@ impl World {
             all.push(Local { seat, pc: Pc::Idle, ..Local::out(false, 0) });
         }
         all.iter().for_each(|local| world.states[usize::from(local.seat)] = LIVE);
+        let (senders, receivers) = config.dead;
+        let die = |world: &mut Self, seats: std::ops::Range<u8>| {
+            for seat in seats.map(usize::from) {
+                world.states[seat] = LIVE;
+                world.claims[seat] = words::claim(world.tail, 1);
+            }
+        };
+        if receivers > 0 {
+            let first = setup.senders + config.receivers.0;
+            die(&mut world, first..first + receivers);
+            world.slots[0] = Slot::Full(0).word();
+            (world.tail, world.head, world.seen) = (1, 1, setup.guard.into());
+        }
+        if senders > 0 {
+            let first = config.senders.0.len() as u8;
+            die(&mut world, first..first + senders);
+            world.tail += 1;
+        }
         all.extend(config.senders.1.iter().map(|budget| Local::out(true, *budget)));
         all.extend((0..config.receivers.1).map(|_| Local::out(false, 0)));
         assert!(all.len() <= MOST, "{}: too many participants", config.name);
@@ -173,11 +194,11 @@ impl World {
             }
             Access::Store(..) if withheld => 0,
             Access::Store(word, new) => {
-                world.write(setup, who, step, word, new)?;
+                world.write(setup, who, word, new)?;
                 0
             }
             Access::Cas(word, old, new) if self.load(word) == old => {
-                world.write(setup, who, step, word, new)?;
+                world.write(setup, who, word, new)?;
                 1
             }
             Access::Cas(..) | Access::Unlock(_) => 0,
@@ -204,22 +225,18 @@ impl World {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        setup: &Setup,
-        who: usize,
-        step: Move,
-        word: Word,
-        new: u64,
-    ) -> Result<(), String> {
+    fn write(&mut self, setup: &Setup, who: usize, word: Word, new: u64) -> Result<(), String> {
         let local = self.locals[who];
         match word {
-            Word::Slot(i) => self.change(setup, who, step, i, new)?,
-            Word::Claim(s) | Word::State(s) if local.seat != s => {
-                let tenant = self.locals.iter().find(|l| l.seat == s);
-                if let Some(tenant) = tenant {
-                    return Err(format!("recovery writes the seat of one who lives: {tenant:?}"));
-                }
+            Word::Slot(i) => self.change(setup, who, i, new)?,
+            Word::Claim(s) | Word::State(s)
+                if local.seat != s && self.locals.iter().any(|l| l.seat == s) =>
+            {
+                return Err(format!("recovery writes seat {s}, whose next tenant lives"));
+            }
+            // A taker who finds it so looks at nothing else.
+            Word::State(s) if new == VACANT && self.claims[usize::from(s)] != 0 => {
+                return Err(format!("seat {s} is free, with a claim"));
             }
             Word::Claim(_) | Word::State(_) => {}
             Word::Tail => {
@@ -244,14 +261,7 @@ impl World {
     }
 
     /// The only changes that a slot's word may undergo, and by whom.
-    fn change(
-        &mut self,
-        setup: &Setup,
-        who: usize,
-        step: Move,
-        i: u64,
-        new: u64,
-    ) -> Result<(), String> {
+    fn change(&mut self, setup: &Setup, who: usize, i: u64, new: u64) -> Result<(), String> {
         let local = self.locals[who];
         let (old, new) = (Slot::of(self.slots[i as usize]), Slot::of(new));
         let lap = setup.capacity;
@@ -277,15 +287,13 @@ impl World {
             _ => false,
         };
         if !fine {
-            return Err(format!("slot {i} goes from {old:?} to {new:?} by {local:?}"));
+            return Err(format!("slot {i} goes from {old:?} to {new:?}: not by whom it may"));
         }
         if let (Slot::Full(p) | Slot::Recl(p, _), Slot::Free(_)) = (old, new) {
             if !setup.guard {
                 self.lend(setup, p, matches!(old, Slot::Recl(..)))?;
             } else if self.seen & 1 << p == 0 {
-                return Err(format!(
-                    "the message of {p} is freed, but nobody was given it: {step:?}"
-                ));
+                return Err(format!("the message of {p} is freed, but nobody was given it"));
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ mod skips;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -20,6 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use annulus::{Observer, SeatState, SeatView};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -88,10 +90,15 @@ pub fn annulus(arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts a command.
-pub fn start(mut command: Command) -> Running {
+/// Has a command killed when the test's thread ends.
+pub fn dies_with_its_test(command: &mut Command) {
     // SAFETY: a system call alone, between fork and exec.
     unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+}
+
+/// Starts a command.
+pub fn start(mut command: Command) -> Running {
+    dies_with_its_test(&mut command);
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
     let complaint = collect(child.stderr.take().expect("piped"));
     Running { what: format!("{command:?}"), child, complaint: Some(complaint) }
@@ -102,6 +109,36 @@ pub fn enter_private_shm(command: &mut Command, bytes: u64) {
     let mount = PrivateShm::new(bytes);
     // SAFETY: system calls alone, between fork and exec.
     unsafe { command.pre_exec(move || mount.enter()) };
+}
+
+/// A terminal: the end that a person would be at, and the one that programs have.
+///
+/// An error where the machine has none to give.
+pub fn terminal() -> std::io::Result<(std::fs::File, OwnedFd)> {
+    use std::ptr::{null, null_mut};
+    let (mut near, mut far) = (-1, -1);
+    // SAFETY: writes two numbers; the other pointers may be null.
+    let made = unsafe { libc::openpty(&mut near, &mut far, null_mut(), null(), null()) };
+    if made != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: just opened, and owned by nobody else.
+    let near = unsafe { std::fs::File::from_raw_fd(near) };
+    // SAFETY: as above.
+    let far = unsafe { OwnedFd::from_raw_fd(far) };
+    // Other commands must not keep it.
+    for end in [near.as_fd(), far.as_fd()] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("an open descriptor");
+    }
+    Ok((near, far))
+}
+
+/// Whether nothing more goes into a pipe: whoever writes is stuck.
+pub fn is_full(pipe: &ChildStdout) -> bool {
+    let mut waiting: libc::c_int = 0;
+    // SAFETY: writes a number.
+    let asked = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &mut waiting) };
+    asked == 0 && fcntl(pipe, FcntlArg::F_GETPIPE_SZ) == Ok(waiting)
 }
 
 /// Runs one to its end: how it ended, and its output.
