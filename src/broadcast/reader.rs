@@ -142,7 +142,7 @@ impl<M: Payload + ?Sized> Reader<M> {
     pub(super) fn newest(&self) -> Result<u64, Corrupt> {
         // A hint: late by one where a sender has not noted its last message yet.
         let tail = self.tail_word.load(relaxed::HINT);
-        if tail >= POSITION_LIMIT {
+        if tail > POSITION_LIMIT {
             return Err(Corrupt { word: "tail", value: tail });
         }
         // PUBLISH: as in `stamp`.

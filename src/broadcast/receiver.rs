@@ -52,6 +52,14 @@ const CADENCE: u64 = 32;
 
 impl<M: Payload + ?Sized> Receiver<M> {
     pub(super) fn attach(ring: &Ring<M>, start: Start) -> Result<Self, Error> {
+        let joined = Self::join(ring, start);
+        // The sender may be waiting for us, or asleep on a position that we have raised
+        // since, or taken back with our seat.
+        ring.not_full().notify(ONE_SLEEPER);
+        joined
+    }
+
+    fn join(ring: &Ring<M>, start: Start) -> Result<Self, Error> {
         let (segment, format) = (&ring.segment, &ring.format);
         let waiter = ring.waiter(ring.not_empty());
         let mut seat = Seat::take_any(segment, SENDER + 1..format.seats as usize, "receiver")?;
@@ -87,17 +95,19 @@ impl<M: Payload + ?Sized> Receiver<M> {
         };
         reader.position = asked.max(least);
         let position = reader.position;
+        // Only who says a position can miss what is there no more.
+        let missed = if let Start::Position(_) = start { position - asked } else { 0 };
         // RETIRE: as above, from here on.
         position_word.store(position, retire::RELEASE);
         seat.settle();
-        if position > asked {
+        if missed > 0 {
             reader.gate.shut();
         }
-        let receiver = Self {
+        Ok(Self {
             reader,
             told: position,
             cadence: (format.capacity / 8).clamp(1, CADENCE),
-            missed: position - asked,
+            missed,
             empty_at: position,
             pace: Pace::default(),
             position_word,
@@ -105,10 +115,7 @@ impl<M: Payload + ?Sized> Receiver<M> {
             waiter,
             seat,
             _not_sync: core::marker::PhantomData,
-        };
-        // The sender may be waiting for us, or asleep on the low position.
-        ring.not_full().notify(ONE_SLEEPER);
-        Ok(receiver)
+        })
     }
 
     /// Position of the next message.

@@ -13,7 +13,7 @@
 use super::sender::Sender;
 use crate::atomic::{Join, relaxed, retire};
 use crate::error::{Corrupt, Error};
-use crate::layout::{self, broadcast::SENDER};
+use crate::layout::{self, POSITION_LIMIT, broadcast::SENDER};
 use crate::payload::Payload;
 use crate::seat::{self, SeatState};
 
@@ -21,7 +21,7 @@ impl<M: Payload + ?Sized> Sender<M> {
     /// Opens the gate as far as the slowest receiver allows. False: the ring is full.
     pub(super) fn raise(&mut self) -> Result<bool, Corrupt> {
         let capacity = self.slots.capacity();
-        let mut limit = self.scan()? + capacity;
+        let mut limit = (self.scan()? + capacity).min(POSITION_LIMIT);
         // Below what was said before, whoever has come since begins beyond.
         if limit > self.limit {
             self.limit = limit;

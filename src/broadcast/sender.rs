@@ -62,7 +62,7 @@ impl<M: Payload + ?Sized> Sender<M> {
         let limit_word = ControlWord::new(segment, at + broadcast::LIMIT);
         // SEAT: the predecessor's last words come before his leaving, or his end.
         let tail = tail_word.load(relaxed::FENCED);
-        if tail > POSITION_LIMIT - slots.capacity() {
+        if tail > POSITION_LIMIT {
             return Err(Corrupt { word: "tail", value: tail }.into());
         }
         // Behind the last committed message, which the predecessor may not have noted.
@@ -83,6 +83,9 @@ impl<M: Payload + ?Sized> Sender<M> {
             return Err(Corrupt { word: "limit", value: limit }.into());
         }
         let gate = Gate::new(if lossless { tail } else { POSITION_LIMIT })?;
+        // A successor looks one further, so two messages must never be un-noted.
+        // PUBLISH: what lies below is there. Pairs with `Reader::newest`.
+        tail_word.store(tail, publish::RELEASE);
         seat.settle();
         let sender = Self {
             slots,

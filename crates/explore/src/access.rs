@@ -24,8 +24,8 @@ pub struct Setup {
     pub leavers: bool,
     /// State words carry incarnation and manner of leaving. No step depends on either.
     pub numbered: bool,
-    /// Looks that decide nothing are allowed between operations.
-    pub hints: bool,
+    /// For records: what a participant wants of an operation is not known beforehand.
+    pub open: bool,
     /// The seeded mistake.
     pub bug: Option<Bug>,
 }

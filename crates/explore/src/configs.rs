@@ -19,7 +19,7 @@ pub const PLAIN: Setup = Setup {
     aborts: false,
     leavers: false,
     numbered: false,
-    hints: false,
+    open: false,
     bug: None,
 };
 

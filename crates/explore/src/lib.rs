@@ -25,7 +25,10 @@
 //!   [`words`]; `None` for locks and kills;
 //! - `value`: what was loaded or stored, or was to be; for locks the seat's number.
 //!
-//! Message bytes, events and process ids are not recorded. Batches of up to 31.
+//! Between two operations a participant may look at anything; such loads and lock queries
+//! are recorded, checked against memory, and decide nothing. Taking and leaving may exchange
+//! a state word (`Won`) where the model stores it. Message bytes, events and process ids
+//! are not recorded. Batches of up to 31.
 
 pub mod access;
 pub mod bugs;

@@ -62,8 +62,6 @@ pub const ABORT: u8 = 1;
 pub const LEAVE: u8 = 0x40;
 /// Starts recovery of seat `choice - RECOVER`.
 pub const RECOVER: u8 = 0x80;
-/// A look that decides nothing.
-pub const HINT: u8 = 0x20;
 /// The last word's store, held back until now, takes effect.
 pub const FLUSH: u8 = 0x30;
 
@@ -187,7 +185,7 @@ impl Local {
             Pc::Out => setup.peers(self.sends).for_each(|s| may(Access::Lock(s), s)),
             Pc::Idle | Pc::Slow => self.begin(setup, &mut may),
             // A record may hope for another number than before.
-            Pc::Load if setup.hints => {
+            Pc::Load if setup.open => {
                 (1..=setup.batch).for_each(|n| may(load(Self::counter(self.sends)), n as u8));
             }
             Pc::Load => may(load(Self::counter(self.sends)), self.n as u8),
@@ -225,20 +223,13 @@ impl Local {
         for n in 1..=most {
             may(Access::Load(Self::counter(self.sends)), n as u8);
         }
-        if if self.sends { self.budget == 0 || setup.hints } else { setup.leavers } {
+        if if self.sends { self.budget == 0 || setup.open } else { setup.leavers } {
             may(self.leaving(setup), LEAVE);
         }
         if self.pc == Pc::Slow {
             for d in setup.seats().filter(|d| *d != self.seat) {
                 let ask = if setup.has(Bug::NoLock) { Access::Query(d) } else { Access::Lock(d) };
                 may(ask, RECOVER + d);
-            }
-        }
-        if setup.hints {
-            for s in setup.seats() {
-                may(Access::Load(Word::State(s)), HINT);
-                may(Access::Load(Word::Claim(s)), HINT);
-                may(Access::Query(s), HINT);
             }
         }
     }
@@ -315,7 +306,6 @@ impl Local {
 
     fn begun(self, setup: &Setup, step: Move, got: u64) -> Self {
         match step.choice {
-            HINT => self,
             LEAVE => self.left(),
             choice if choice >= RECOVER => {
                 let mine = if setup.has(Bug::NoLock) { got == 0 } else { got == 1 };

@@ -95,7 +95,7 @@ pub fn replay(setup: &Setup, events: &[Event]) -> Result<(), Divergence> {
         aborts: true,
         leavers: true,
         numbered: true,
-        hints: true,
+        open: true,
         bug: None,
         ..*setup
     };
@@ -141,6 +141,11 @@ impl Ring {
         let mut after: Vec<Local> = Vec::new();
         let mut moves = Vec::new();
         for local in &before {
+            // A look between operations that decides nothing.
+            let looks = matches!(kind, Kind::Load | Kind::Refused | Kind::Held | Kind::Unheld);
+            if looks && matches!(local.pc, Pc::Idle | Pc::Slow) && !after.contains(local) {
+                after.push(*local);
+            }
             moves.clear();
             local.options(&self.setup, &mut moves);
             for step in &moves {
