@@ -89,7 +89,7 @@ const GRACE: Duration = Duration::from_millis(20);
 const ETERNITY: Duration = Duration::from_secs(3600);
 
 /// How long a sleeper who could not be noted sleeps.
-const UNNOTED: Duration = Duration::from_millis(1);
+pub(crate) const UNNOTED: Duration = Duration::from_millis(1);
 
 /// How long each stage of waiting lasts; private to a handle.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +152,7 @@ impl core::fmt::Debug for CancelHandle {
 }
 
 /// How an endpoint waits: on which event, for how long, until who says so.
-pub(crate) struct Waiter {
+pub struct Waiter {
     event: Event,
     patience: Patience,
     cancelled: Word,
@@ -180,6 +180,18 @@ impl Waiter {
         Arc::new(Self { event, patience, cancelled: Word::new(0), suspect: Mutex::new(None) })
     }
 
+    /// What it waits on.
+    #[cfg(not(loom))]
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// How long each stage lasts.
+    #[cfg(not(loom))]
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
     /// A handle that ends waits on it.
     pub(crate) fn cancel_handle(self: &Arc<Self>) -> CancelHandle {
         CancelHandle { waiter: Arc::clone(self) }
@@ -192,13 +204,13 @@ impl Waiter {
     }
 
     /// Notes a sleep that its slice ended although the ring was ready.
-    fn suspect(&self, ticket: Ticket) {
+    pub(crate) fn suspect(&self, ticket: Ticket) {
         *self.suspect.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((ticket, Instant::now()));
     }
 
     /// Counts the noted sleep if nobody has notified long after it.
-    fn judge(&self) {
+    pub(crate) fn judge(&self) {
         let mut suspect = self.suspect.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((ticket, ended)) = *suspect {
             if !self.event.is_unnotified(&ticket) {
@@ -210,8 +222,15 @@ impl Waiter {
         }
     }
 
+    /// Whether there is a cancellation to take.
+    #[cfg(not(loom))]
+    pub(crate) fn is_waiting_cancelled(&self) -> bool {
+        // As in `is_cancelled`.
+        self.cancelled.load(relaxed::FENCED) != 0
+    }
+
     /// Takes a cancellation, if there is one.
-    fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         // Ordered by the bump of the generation, or seen a little later.
         self.cancelled.load(relaxed::FENCED) != 0
             && self.cancelled.compare_exchange(1, 0, relaxed::SOLE_WRITER, relaxed::HINT).is_ok()

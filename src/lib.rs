@@ -50,6 +50,8 @@ pub mod stream;
 #[cfg_attr(loom, allow(unused_imports))]
 mod sys;
 mod wait;
+#[cfg(not(loom))]
+mod waitset;
 
 #[cfg(feature = "test-hooks")]
 #[doc(hidden)]
@@ -67,6 +69,8 @@ pub use options::{Options, RingKind};
 pub use payload::{Copying, Payload, Trust, Trusted};
 pub use seat::SeatState;
 pub use segment::{Segment, unlink, unlink_unused};
+#[cfg(not(loom))]
+pub use waitset::{WaitSet, Waitable};
 
 /// The examples of README.md, run with the others.
 #[cfg(doctest)]

@@ -34,6 +34,10 @@ use crate::sys::{self, Until};
 /// always wake, and the flag is cleared at once.
 pub(crate) const ONE_SLEEPER: u32 = 2;
 
+/// Most events that one can sleep on at once.
+#[cfg(not(loom))]
+pub(crate) const SLEEP_MOST: usize = sys::futex::WAIT_MOST;
+
 /// How often a sleeper tries to set the flag against others before it goes without.
 const ARM_TRIES: u32 = 64;
 
@@ -146,17 +150,74 @@ impl Event {
     pub(crate) fn prepare(&self) -> Option<Ticket> {
         // WAKE: what was interrupted before is seen. Pairs with `interrupt`.
         let generation = self.generation().load(wake::GENERATION);
-        for _ in 0..ARM_TRIES {
+        if !self.note() {
+            return None;
+        }
+        // WAKE: between the flag and the look at the ring. Pairs with `notify`.
+        self.barrier.sleeper().ok()?;
+        Some(Ticket { generation })
+    }
+
+    /// Notes the caller as a sleeper, as `prepare` does, but for the barrier: that comes
+    /// after several were noted, by [`Event::settle`].
+    #[cfg(not(loom))]
+    pub(crate) fn arm(&self) -> Option<Ticket> {
+        // WAKE: as in `prepare`.
+        let generation = self.generation().load(wake::GENERATION);
+        self.note().then_some(Ticket { generation })
+    }
+
+    /// The barrier between several flags and the looks at the rings: once for each form.
+    #[cfg(not(loom))]
+    pub(crate) fn settle<'a>(events: impl Iterator<Item = &'a Self>) -> std::io::Result<()> {
+        let (mut asymmetric, mut fenced) = (false, false);
+        for event in events {
+            match event.barrier {
+                Barrier::Asymmetric => asymmetric = true,
+                Barrier::Fenced => fenced = true,
+            }
+        }
+        // WAKE: as in `prepare`. Pairs with `notify`.
+        if asymmetric {
+            Barrier::Asymmetric.sleeper()?;
+        }
+        if fenced {
+            Barrier::Fenced.sleeper()?;
+        }
+        Ok(())
+    }
+
+    /// Whether one can sleep on this event beside others.
+    #[cfg(not(loom))]
+    pub(crate) fn is_futex(&self) -> bool {
+        self.method == WaitMethod::Futex
+    }
+
+    /// Sleeps until one of several events is notified or interrupted, or `until`. `None`:
+    /// this kernel can't.
+    #[cfg(not(loom))]
+    pub(crate) fn sleep_any(
+        events: &[(&Self, Ticket)],
+        until: Instant,
+    ) -> Result<Option<Slept>, Corrupt> {
+        let futexes: Vec<_> =
+            events.iter().map(|(event, ticket)| (event.generation(), ticket.generation)).collect();
+        match Futex::wait_any(&futexes, Until::instant(until)) {
+            Ok(slept) => Ok(Some(slept)),
+            Err(error) if sys::futex::is_missing(&error) => Ok(None),
+            // As in `sleep`.
+            Err(_) => Err(Corrupt { word: "event", value: 0 }),
+        }
+    }
+
+    /// Sets the flag and counts an arrival. False: others were always first.
+    fn note(&self) -> bool {
+        (0..ARM_TRIES).any(|_| {
             let flag = self.flag.load(relaxed::VALIDATED);
             let armed = flag.wrapping_add(2) | 1;
             // WAKE: after the reading of the generation. Pairs with `wake`.
-            if self.flag.compare_exchange(flag, armed, wake::ARRIVE, relaxed::HINT).is_ok() {
-                // WAKE: between the flag and the look at the ring. Pairs with `notify`.
-                self.barrier.sleeper().ok()?;
-                return Some(Ticket { generation });
-            }
-        }
-        None
+            self.flag.compare_exchange(flag, armed, wake::ARRIVE, relaxed::HINT).is_ok()
+        })
     }
 
     /// Sleeps until notified, interrupted, or `until`.

@@ -48,6 +48,21 @@ impl<'a> Futex<'a> {
         sys::futex::wait(self.0.as_ptr(), expected, until)
     }
 
+    /// Sleeps while each of several holds what is expected of it; see
+    /// [`WAIT_MOST`](sys::futex::WAIT_MOST).
+    pub(crate) fn wait_any(futexes: &[(Self, u32)], until: Until) -> io::Result<Slept> {
+        #[cfg(feature = "test-hooks")]
+        if !super::hooks::enter() {
+            return Ok(Slept::Changed);
+        }
+        let mut words = [(core::ptr::null(), 0); sys::futex::WAIT_MOST];
+        let words = &mut words[..futexes.len()];
+        for (word, (futex, expected)) in words.iter_mut().zip(futexes) {
+            *word = (futex.0.as_ptr().cast_const(), *expected);
+        }
+        sys::futex::wait_any(words, until)
+    }
+
     /// Wakes at most `count` sleepers; says how many.
     pub(crate) fn wake(self, count: u32) -> io::Result<u32> {
         #[cfg(feature = "test-hooks")]

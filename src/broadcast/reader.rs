@@ -172,6 +172,13 @@ impl<M: Payload + ?Sized> Reader<M> {
         self.gate.admits(self.position) && self.stamp(self.position) == full_stamp(self.position)
     }
 
+    /// Whether the next receive would find nothing, and no error either.
+    #[cfg(not(loom))]
+    pub(super) fn would_wait(&self) -> bool {
+        let slot = slot(self.stamp(self.position), self.position, self.slots.capacity());
+        self.gate.check(self.position).is_ok() && matches!(slot, Ok(Slot::Free))
+    }
+
     /// Looks closer when the next message is not there; `Ok`: now it is.
     pub(super) fn look_closer(&mut self) -> Result<(), NoMessage> {
         self.gate.check(self.position).map_err(NoMessage::Fault)?;

@@ -429,6 +429,30 @@ pub(super) fn copied<T: Message>(view: View<'_, T>) -> T {
     message
 }
 
+/// Beside others.
+#[cfg(not(loom))]
+impl<M: Payload + ?Sized> crate::waitset::sealed::Sealed for Receiver<M> {
+    fn how(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn is_due(&mut self) -> bool {
+        if self.missed > 0 || !self.reader.would_wait() {
+            return true;
+        }
+        if self.told != self.reader.position {
+            self.tell();
+        }
+        let sender = seat::peek(self.reader.slots.segment(), SENDER);
+        !matches!(sender, Ok(SeatState::Vacant | SeatState::Live | SeatState::Recovering))
+    }
+
+    fn look_for_the_dead(&mut self) {
+        // What it finds, the next look finds again.
+        let _ = self.peer();
+    }
+}
+
 impl<M: Payload + ?Sized> Drop for Receiver<M> {
     fn drop(&mut self) {
         if !self.reader.gate.is_own() {

@@ -390,6 +390,23 @@ impl<T: Message> Sender<T> {
     }
 }
 
+/// Beside others.
+#[cfg(not(loom))]
+impl<M: Payload + ?Sized> crate::waitset::sealed::Sealed for Sender<M> {
+    fn how(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.gate.admits(self.tail) || !matches!(self.make_room(), Err(NoRoom::Full))
+    }
+
+    fn look_for_the_dead(&mut self) {
+        // What it finds, the next look finds again.
+        let _ = self.notice_deaths();
+    }
+}
+
 impl<M: Payload + ?Sized> Drop for Sender<M> {
     fn drop(&mut self) {
         if self.gate.is_own() {

@@ -397,6 +397,12 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         let court = &self.post.court;
         court.is_there(court.head.load(relaxed::HINT)).is_ok()
     }
+
+    /// Whether a receive would end at once without a message.
+    #[cfg(not(loom))]
+    fn has_ended(&mut self) -> bool {
+        self.post.gate.check(0).is_err() || !matches!(self.post.ended(Side::Senders), Ok(None))
+    }
 }
 
 /// A receiver that waits.
@@ -546,6 +552,26 @@ impl<T: Message, A: Trust> Receiver<T, A> {
         }
         self.post.court.not_full.notify(run.count as u32);
         count
+    }
+}
+
+/// Beside others.
+#[cfg(not(loom))]
+impl<M: Payload + ?Sized, A: Trust> crate::waitset::sealed::Sealed for Receiver<M, A> {
+    fn how(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.settle() || self.stirs() || self.has_ended()
+    }
+
+    fn look_for_the_dead(&mut self) {
+        if !self.settle()
+            && let Ok(Some(taken)) = self.look_around()
+        {
+            self.keep(taken);
+        }
     }
 }
 

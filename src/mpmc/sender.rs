@@ -245,10 +245,20 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     /// Passes a wake-up on that was meant for one, if there is room for another: slots come
     /// free out of order, and the one who is woken for the second finds the first taken.
     fn pass_on(&self) {
-        let court = &self.post.court;
-        if court.is_free(court.tail.load(relaxed::HINT)).is_ok() {
-            court.not_full.notify(1);
+        if self.stirs() {
+            self.post.court.not_full.notify(1);
         }
+    }
+
+    fn stirs(&self) -> bool {
+        let court = &self.post.court;
+        court.is_free(court.tail.load(relaxed::HINT)).is_ok()
+    }
+
+    /// Whether a send would end at once without room.
+    #[cfg(not(loom))]
+    fn has_ended(&mut self) -> bool {
+        self.post.gate.check(0).is_err() || !matches!(self.post.ended(Side::Receivers), Ok(None))
     }
 }
 
@@ -266,8 +276,7 @@ impl<M: Payload + ?Sized, A: Trust> Blocked for Waiting<'_, M, A> {
     }
 
     fn stirs(&self) -> bool {
-        let court = &self.sender.post.court;
-        court.is_free(court.tail.load(relaxed::HINT)).is_ok()
+        self.sender.stirs()
     }
 
     fn look(&mut self) -> Option<Self::Outcome> {
@@ -393,6 +402,25 @@ impl<T: Message, A: Trust> Sender<T, A> {
     fn write(&mut self, position: u64, message: &T) {
         copy::store(self.post.court.slots.message(position), 0, message.as_bytes());
         self.put(position);
+    }
+}
+
+/// Beside others.
+#[cfg(not(loom))]
+impl<M: Payload + ?Sized, A: Trust> crate::waitset::sealed::Sealed for Sender<M, A> {
+    fn how(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.settle();
+        self.stirs() || self.has_ended()
+    }
+
+    fn look_for_the_dead(&mut self) {
+        self.settle();
+        // What it finds, the next look finds again.
+        let _ = self.post.look_around(false);
     }
 }
 

@@ -452,6 +452,23 @@ impl<T: Message, A: Trust> Receiver<T, A> {
     }
 }
 
+/// Beside others.
+#[cfg(not(loom))]
+impl<M: Payload + ?Sized, A: Trust> crate::waitset::sealed::Sealed for Receiver<M, A> {
+    fn how(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.look().is_some()
+    }
+
+    fn look_for_the_dead(&mut self) {
+        // What it finds, the next look finds again.
+        let _ = self.look_around();
+    }
+}
+
 impl<M: Payload + ?Sized, A: Trust> Drop for Receiver<M, A> {
     /// Settles a forgotten guard, hands on what is still in doubt and leaves the seat.
     fn drop(&mut self) {

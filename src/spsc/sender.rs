@@ -424,6 +424,23 @@ impl<T: Message, A: Trust> Sender<T, A> {
     }
 }
 
+/// Beside others.
+#[cfg(not(loom))]
+impl<M: Payload + ?Sized, A: Trust> crate::waitset::sealed::Sealed for Sender<M, A> {
+    fn how(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.gate.admits(self.tail) || self.look().is_some()
+    }
+
+    fn look_for_the_dead(&mut self) {
+        // What it finds, the next look finds again.
+        let _ = self.look_around();
+    }
+}
+
 impl<M: Payload + ?Sized, A: Trust> Drop for Sender<M, A> {
     fn drop(&mut self) {
         if self.gate.is_own() {

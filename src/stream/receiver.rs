@@ -392,6 +392,23 @@ impl<A: Trust> Blocked for Receiver<A> {
     }
 }
 
+/// Beside others.
+#[cfg(not(loom))]
+impl<A: Trust> crate::waitset::sealed::Sealed for Receiver<A> {
+    fn how(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.look().is_some()
+    }
+
+    fn look_for_the_dead(&mut self) {
+        // What it finds, the next look finds again.
+        let _ = self.look_around();
+    }
+}
+
 impl<A: Trust> Drop for Receiver<A> {
     fn drop(&mut self) {
         if !self.aborted && self.gate.is_own() {

@@ -529,6 +529,23 @@ impl<A: Trust> Blocked for Until<'_, A> {
     }
 }
 
+/// Beside others.
+#[cfg(not(loom))]
+impl<A: Trust> crate::waitset::sealed::Sealed for Sender<A> {
+    fn how(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    fn is_due(&mut self) -> bool {
+        !matches!(self.make_room(1), Err(NoRoom::Full))
+    }
+
+    fn look_for_the_dead(&mut self) {
+        // What it finds, the next look finds again.
+        let _ = Until { sender: self, what: What::Room(1) }.look_around();
+    }
+}
+
 impl<A: Trust> Drop for Sender<A> {
     fn drop(&mut self) {
         if self.ended || !self.gate.is_own() {

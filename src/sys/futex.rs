@@ -40,13 +40,71 @@ pub(crate) fn wait(address: *const u32, expected: u32, until: Until) -> io::Resu
     if outcome == 0 {
         return Ok(Slept::Woken);
     }
-    let error = io::Error::last_os_error();
+    slept(io::Error::last_os_error())
+}
+
+/// Most words that one can sleep on at once.
+pub(crate) const WAIT_MOST: usize = 128;
+
+/// One word to sleep on, as `futex_waitv` wants it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Waiting {
+    expected: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+/// Sleeps while each word holds what is expected of it, until `until` at the latest.
+/// `ENOSYS` before Linux 5.16.
+///
+/// # Panics
+/// If there are more than [`WAIT_MOST`].
+pub(crate) fn wait_any(words: &[(*const u32, u32)], until: Until) -> io::Result<Slept> {
+    /// A 32-bit word, shared between processes.
+    const FUTEX_32: u32 = 2;
+    /// The same number on every architecture.
+    const FUTEX_WAITV: libc::c_long = 449;
+    assert!(words.len() <= WAIT_MOST);
+    let mut waiting = [Waiting { expected: 0, address: 0, flags: 0, reserved: 0 }; WAIT_MOST];
+    for (slot, (address, expected)) in waiting.iter_mut().zip(words) {
+        slot.expected = u64::from(*expected);
+        slot.address = address.addr() as u64;
+        slot.flags = FUTEX_32;
+    }
+    let until = until.timespec();
+    // SAFETY: I4: the kernel checks the addresses itself; the list and `until` live through
+    // the call.
+    let outcome = unsafe {
+        libc::syscall(
+            FUTEX_WAITV,
+            waiting.as_ptr(),
+            words.len(),
+            0,
+            &raw const until,
+            libc::CLOCK_MONOTONIC,
+        )
+    };
+    if outcome >= 0 {
+        return Ok(Slept::Woken);
+    }
+    slept(io::Error::last_os_error())
+}
+
+/// What the kernel's refusal to sleep on means.
+fn slept(error: io::Error) -> io::Result<Slept> {
     match error.raw_os_error() {
         Some(libc::EAGAIN) => Ok(Slept::Changed),
         Some(libc::ETIMEDOUT) => Ok(Slept::TimedOut),
         Some(libc::EINTR) => Ok(Slept::Interrupted),
         _ => Err(error),
     }
+}
+
+/// Whether this kernel has no such call.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOSYS)
 }
 
 /// Wakes at most `count` sleepers on the word at `address`; says how many.

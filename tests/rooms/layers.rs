@@ -14,6 +14,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (3, &["seat", "slots"]),
     (3, &["wait"]),
     (3, &["endpoint", "observer", "payload"]),
+    (3, &["waitset"]),
     (3, &["options", "lend"]),
     (4, RINGS),
 ];
