@@ -105,9 +105,6 @@ pub const USUAL: &[Config] = &[
 
 /// Explored with `--full` too.
 pub const FULL: &[Config] = &[
-    config("2s1r+1r k2 b2", (&[2, 2], &[]), (1, 1), (2, 0), BATCH),
-    config("2s1r+1s1r k2", (&[1, 1], &[1]), (1, 1), (2, 0), PLAIN),
-    config("2s1r+1s1r k1 s1", (&[1, 1], &[1]), (1, 1), (1, 1), PLAIN),
     config("2s1r+1s k2 s1 c1", (&[1, 1], &[1]), (1, 0), (2, 1), Setup { capacity: 1, ..R1 }),
     config("2s1r+1s k2 b2", (&[2, 1], &[2]), (1, 0), (2, 0), Setup { batch: 2, ..R1 }),
     config("1s2r+1r k3 b2", (&[4], &[]), (2, 1), (3, 0), Setup { senders: 1, ..BATCH }),
@@ -121,6 +118,9 @@ pub const FULL: &[Config] = &[
     config("3s1r k2 b2", (&[2, 1, 1], &[]), (1, 0), (2, 0), Setup { batch: 2, ..S3 }),
     config("1s3r k3", (&[3], &[]), (3, 0), (3, 0), R3),
     config("1s3r k2 s1", (&[2], &[]), (3, 0), (2, 1), R3),
+    config("2s1r+1r k2 b2", (&[2, 2], &[]), (1, 1), (2, 0), BATCH),
+    config("2s1r+1s1r k2", (&[1, 1], &[1]), (1, 1), (2, 0), PLAIN),
+    config("2s1r+1s1r k1 s1", (&[1, 1], &[1]), (1, 1), (1, 1), PLAIN),
 ];
 
 /// The mistakes, each with a configuration that shows it.

@@ -62,6 +62,8 @@ pub const ABORT: u8 = 1;
 pub const LEAVE: u8 = 0x40;
 /// Starts recovery of seat `choice - RECOVER`.
 pub const RECOVER: u8 = 0x80;
+/// Has lost too often, and returns.
+pub const GIVE_UP: u8 = 0x20;
 /// The last word's store, held back until now, takes effect.
 pub const FLUSH: u8 = 0x30;
 
@@ -184,11 +186,14 @@ impl Local {
         match self.pc {
             Pc::Out => setup.peers(self.sends).for_each(|s| may(Access::Lock(s), s)),
             Pc::Idle | Pc::Slow => self.begin(setup, &mut may),
-            // A record may hope for another number than before.
-            Pc::Load if setup.open => {
-                (1..=setup.batch).for_each(|n| may(load(Self::counter(self.sends)), n as u8));
+            Pc::Load => {
+                // A record may hope for another number than before.
+                let again = if setup.open { 1..=setup.batch } else { self.n..=self.n };
+                again.for_each(|n| may(load(Self::counter(self.sends)), n as u8));
+                if self.noted {
+                    may(Access::Store(Word::Claim(self.seat), 0), GIVE_UP);
+                }
             }
-            Pc::Load => may(load(Self::counter(self.sends)), self.n as u8),
             Pc::Look => may(load(Self::slot(setup, self.base + self.i)), 0),
             Pc::Tail => may(load(Word::Tail), 0),
             Pc::Relook => may(load(Self::slot(setup, self.base)), 0),
@@ -268,6 +273,7 @@ impl Local {
             Pc::Out if got == 0 => self,
             Pc::Out => Self { seat: step.choice, pc: Pc::TakeState, ..self },
             Pc::Idle | Pc::Slow => self.begun(setup, step, got),
+            Pc::Load if step.choice == GIVE_UP => Self { noted: false, ..self }.at(Pc::Slow),
             Pc::Load => Self { base: got, n: step.choice.into(), i: 0, pc: Pc::Look, ..self },
             Pc::Look => self.looked(setup, got),
             // Nobody has taken it: Empty. Somebody has, and has not published: Stalled,

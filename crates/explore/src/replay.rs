@@ -143,7 +143,10 @@ impl Ring {
         for local in &before {
             // A look between operations that decides nothing.
             let looks = matches!(kind, Kind::Load | Kind::Refused | Kind::Held | Kind::Unheld);
-            if looks && matches!(local.pc, Pc::Idle | Pc::Slow) && !after.contains(local) {
+            let between = matches!(local.pc, Pc::Idle | Pc::Slow);
+            // Or after a try that was given up, if there was no claim to clear.
+            let given_up = local.pc == Pc::Load && !local.noted;
+            if looks && (between || given_up) && !after.contains(local) {
                 after.push(*local);
             }
             moves.clear();

@@ -7,8 +7,10 @@ use crate::Error;
 use crate::control::Control;
 use crate::ends::{Ends, Runs};
 use crate::transport::pipe::Pipe;
+use crate::transport::place::{Memfd, Named};
 use crate::transport::raw::Raw;
-use crate::transport::ring::{Memfd, Named};
+use crate::transport::ring::Spsc;
+use crate::transport::stream::Stream;
 use crate::transport::unix::Unix;
 use crate::transport::{Route, Shape, Site, Ticket, Transport};
 
@@ -17,10 +19,14 @@ use crate::transport::{Route, Shape, Site, Ticket, Transport};
 pub enum Kind {
     /// Bare `memcpy` through a ring of chunks: the limit.
     Raw,
-    /// annulus, in named shared memory.
+    /// annulus's ring of messages, in named shared memory.
     Ring,
-    /// annulus, in a memfd.
+    /// annulus's ring of messages, in a memfd.
     RingMemfd,
+    /// annulus's byte stream, in named shared memory.
+    Stream,
+    /// annulus's byte stream, in a memfd.
+    StreamMemfd,
     /// An anonymous pipe.
     Pipe,
     /// A Unix stream socket.
@@ -29,7 +35,15 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 5] = [Kind::Raw, Kind::Ring, Kind::RingMemfd, Kind::Pipe, Kind::Unix];
+    pub const ALL: [Kind; 7] = [
+        Kind::Raw,
+        Kind::Ring,
+        Kind::RingMemfd,
+        Kind::Stream,
+        Kind::StreamMemfd,
+        Kind::Pipe,
+        Kind::Unix,
+    ];
 
     /// Its name in tables, and in the peer's description.
     pub fn name(self) -> &'static str {
@@ -37,6 +51,8 @@ impl Kind {
             Kind::Raw => "raw",
             Kind::Ring => "ring",
             Kind::RingMemfd => "ring-memfd",
+            Kind::Stream => "stream",
+            Kind::StreamMemfd => "stream-memfd",
             Kind::Pipe => "pipe",
             Kind::Unix => "unix",
         }
@@ -152,8 +168,10 @@ impl Lane {
     fn route(&self) -> Result<Route, Error> {
         match self.kind {
             Kind::Raw => make_sized::<Raw>(self),
-            Kind::Ring => make_sized::<Named>(self),
-            Kind::RingMemfd => make_sized::<Memfd>(self),
+            Kind::Ring => make_sized::<Named<Spsc>>(self),
+            Kind::RingMemfd => make_sized::<Memfd<Spsc>>(self),
+            Kind::Stream => make_sized::<Named<Stream>>(self),
+            Kind::StreamMemfd => make_sized::<Memfd<Stream>>(self),
             Kind::Pipe => make_sized::<Pipe>(self),
             Kind::Unix => make_sized::<Unix>(self),
         }
@@ -167,8 +185,10 @@ impl Lane {
         let site = Site { shape: self.shape, control: Arc::clone(control) };
         match self.kind {
             Kind::Raw => take_sized::<Raw>(self.size, ends, site),
-            Kind::Ring => take_sized::<Named>(self.size, ends, site),
-            Kind::RingMemfd => take_sized::<Memfd>(self.size, ends, site),
+            Kind::Ring => take_sized::<Named<Spsc>>(self.size, ends, site),
+            Kind::RingMemfd => take_sized::<Memfd<Spsc>>(self.size, ends, site),
+            Kind::Stream => take_sized::<Named<Stream>>(self.size, ends, site),
+            Kind::StreamMemfd => take_sized::<Memfd<Stream>>(self.size, ends, site),
             Kind::Pipe => take_sized::<Pipe>(self.size, ends, site),
             Kind::Unix => take_sized::<Unix>(self.size, ends, site),
         }

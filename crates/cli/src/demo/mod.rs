@@ -74,10 +74,11 @@ struct Row {
     blocking: bool,
 }
 
-/// The three transports; pipe and socket both polled, as the ring is, and sleeping in
-/// the kernel, as they are mostly used.
-const ROWS: [Row; 5] = [
+/// The four transports; pipe and socket both polled, as ring and stream are, and sleeping
+/// in the kernel, as they are mostly used.
+const ROWS: [Row; 6] = [
     Row { name: "ring", kind: Kind::Ring, blocking: false },
+    Row { name: "stream", kind: Kind::Stream, blocking: false },
     Row { name: "pipe, polled", kind: Kind::Pipe, blocking: false },
     Row { name: "Unix socket, polled", kind: Kind::Unix, blocking: false },
     Row { name: "pipe, sleeping", kind: Kind::Pipe, blocking: true },

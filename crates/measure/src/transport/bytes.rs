@@ -1,4 +1,5 @@
-//! Fixed-size messages over a byte stream: shared by the pipe and the Unix socket.
+//! Fixed-size messages over a byte stream: shared by the pipe, the Unix socket and
+//! annulus's stream.
 
 use std::os::fd::OwnedFd;
 
@@ -10,7 +11,79 @@ use crate::Error;
 use crate::spin::Spin;
 use crate::transport::{Receiving, Sending, Site, Ticket};
 
-/// One end of a byte stream, blocking in the kernel or polling it.
+/// Where bytes can be written, as many as there is room for.
+pub trait Writes {
+    /// Writes at least one of the bytes; waits while there is no room. Says how many.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Error>;
+
+    /// Writes all of them.
+    #[inline(always)]
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            let written = self.write(bytes)?;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+}
+
+/// Where bytes can be read, as many as are there.
+pub trait Reads {
+    /// Reads at least one byte; waits while there is none. Says how many.
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Error>;
+
+    /// Reads at least `least` bytes, and more if they are there.
+    #[inline(always)]
+    fn read_some(&mut self, bytes: &mut [u8], least: usize) -> Result<usize, Error> {
+        let mut filled = 0;
+        while filled < least {
+            filled += self.read(&mut bytes[filled..])?;
+        }
+        Ok(filled)
+    }
+}
+
+impl<const W: usize, T: Writes> Sending<W> for T {
+    #[inline(always)]
+    fn send(&mut self, message: &[u64; W]) -> Result<(), Error> {
+        self.write_all(message.as_bytes())
+    }
+
+    #[inline]
+    fn send_many(&mut self, messages: &[[u64; W]]) -> Result<(), Error> {
+        self.write_all(messages.as_bytes())
+    }
+
+    #[inline]
+    fn send_part(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.write_all(bytes)
+    }
+}
+
+impl<const W: usize, T: Reads> Receiving<W> for T {
+    #[inline(always)]
+    fn recv(&mut self, message: &mut [u64; W]) -> Result<(), Error> {
+        self.read_some(message.as_mut_bytes(), 8 * W).map(drop)
+    }
+
+    #[inline]
+    fn recv_many(&mut self, messages: &mut [[u64; W]]) -> Result<usize, Error> {
+        let bytes = messages.as_mut_bytes();
+        let read = self.read_some(bytes, 8 * W)?;
+        // A message cut in two: the rest is on its way.
+        let whole = read.next_multiple_of(8 * W);
+        self.read_some(&mut bytes[read..whole], whole - read)?;
+        Ok(whole / (8 * W))
+    }
+
+    #[inline]
+    fn recv_part(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+        let least = bytes.len();
+        self.read_some(bytes, least).map(drop)
+    }
+}
+
+/// One end of a kernel's byte stream, blocking there or polling it.
 pub struct ByteEnd {
     fd: OwnedFd,
     name: &'static str,
@@ -31,31 +104,6 @@ impl ByteEnd {
         Ok(ByteEnd { fd, name, spin: site.spin() })
     }
 
-    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
-        self.spin.begin();
-        while !bytes.is_empty() {
-            match nix::unistd::write(&self.fd, bytes) {
-                Ok(written) => bytes = &bytes[written..],
-                Err(errno) => self.later(errno, "write")?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads at least `least` bytes, and more if they are there.
-    fn read_some(&mut self, bytes: &mut [u8], least: usize) -> Result<usize, Error> {
-        let mut filled = 0;
-        self.spin.begin();
-        while filled < least {
-            match nix::unistd::read(&self.fd, &mut bytes[filled..]) {
-                Ok(0) => return Err(Error::Disconnected { transport: self.name }),
-                Ok(read) => filled += read,
-                Err(errno) => self.later(errno, "read")?,
-            }
-        }
-        Ok(filled)
-    }
-
     #[inline]
     fn later(&mut self, errno: Errno, what: &'static str) -> Result<(), Error> {
         match errno {
@@ -67,36 +115,27 @@ impl ByteEnd {
     }
 }
 
-impl<const W: usize> Sending<W> for ByteEnd {
-    fn send(&mut self, message: &[u64; W]) -> Result<(), Error> {
-        self.write_all(message.as_bytes())
-    }
-
-    fn send_many(&mut self, messages: &[[u64; W]]) -> Result<(), Error> {
-        self.write_all(messages.as_bytes())
-    }
-
-    fn send_part(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.write_all(bytes)
+impl Writes for ByteEnd {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        self.spin.begin();
+        loop {
+            match nix::unistd::write(&self.fd, bytes) {
+                Ok(written) => return Ok(written),
+                Err(errno) => self.later(errno, "write")?,
+            }
+        }
     }
 }
 
-impl<const W: usize> Receiving<W> for ByteEnd {
-    fn recv(&mut self, message: &mut [u64; W]) -> Result<(), Error> {
-        self.read_some(message.as_mut_bytes(), 8 * W).map(drop)
-    }
-
-    fn recv_many(&mut self, messages: &mut [[u64; W]]) -> Result<usize, Error> {
-        let bytes = messages.as_mut_bytes();
-        let read = self.read_some(bytes, 8 * W)?;
-        // A message cut in two: the rest is on its way.
-        let whole = read.next_multiple_of(8 * W);
-        self.read_some(&mut bytes[read..whole], whole - read)?;
-        Ok(whole / (8 * W))
-    }
-
-    fn recv_part(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        let least = bytes.len();
-        self.read_some(bytes, least).map(drop)
+impl Reads for ByteEnd {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Error> {
+        self.spin.begin();
+        loop {
+            match nix::unistd::read(&self.fd, bytes) {
+                Ok(0) => return Err(Error::Disconnected { transport: self.name }),
+                Ok(read) => return Ok(read),
+                Err(errno) => self.later(errno, "read")?,
+            }
+        }
     }
 }

@@ -6,8 +6,10 @@
 
 pub(crate) mod bytes;
 pub mod pipe;
+pub(crate) mod place;
 pub mod raw;
 pub mod ring;
+pub mod stream;
 pub mod unix;
 
 use std::os::fd::OwnedFd;

@@ -1,93 +1,44 @@
-//! annulus's ring of one sender and one receiver, by name or by descriptor, through
-//! its public interface alone.
+//! annulus's ring of one sender and one receiver, through its public interface alone.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::fd::BorrowedFd;
 
 use annulus::spsc::{Receiver, Ring, Sender};
-use annulus::{RecvError, SendError};
+use annulus::{Options, RecvError, SendError};
 use zerocopy::IntoBytes;
 
 use crate::Error;
-use crate::transport::{Receiving, Route, Sending, Shape, Site, Ticket, Transport};
+use crate::transport::place::Family;
+use crate::transport::{Receiving, Sending, Shape};
 
-/// A ring in named POSIX shared memory.
-pub struct Named;
-
-/// A ring in a memfd that the peer inherits.
-pub struct Memfd;
+/// The ring.
+pub struct Spsc;
 
 /// From this many bytes on a message is written and read in place, by reserve and
 /// commit and by guard, as a user would who has it in a buffer of his own.
 pub const IN_PLACE: usize = 4096;
 
-impl Transport for Named {
+impl Family for Spsc {
+    type Ring<const W: usize> = Ring<[u64; W]>;
     type Sender<const W: usize> = RingSender<W>;
     type Receiver<const W: usize> = RingReceiver<W>;
 
-    fn create<const W: usize>(shape: Shape) -> Result<Route, Error> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = Name(format!("shm:annulus-measure-{}-{count}", std::process::id()));
-        options::<W>(shape).create_new(&name.0).map_err(refused)?;
-        let (send, recv) = (Ticket::named(&name.0), Ticket::named(&name.0));
-        Ok(Route { send, recv, keep: Some(Box::new(name)) })
+    const NAME: &'static str = "ring";
+
+    fn options<const W: usize>(shape: Shape) -> Options<Ring<[u64; W]>> {
+        Ring::options().capacity(shape.capacity as u64)
     }
 
-    fn sender<const W: usize>(ticket: Ticket, _: Site) -> Result<RingSender<W>, Error> {
-        take_sender(&Ring::open(&ticket.into_name()?).map_err(refused)?)
+    fn segment_fd<const W: usize>(ring: &Ring<[u64; W]>) -> Option<BorrowedFd<'_>> {
+        ring.segment_fd()
     }
 
-    fn receiver<const W: usize>(ticket: Ticket, _: Site) -> Result<RingReceiver<W>, Error> {
-        take_receiver(&Ring::open(&ticket.into_name()?).map_err(refused)?)
-    }
-}
-
-impl Transport for Memfd {
-    type Sender<const W: usize> = RingSender<W>;
-    type Receiver<const W: usize> = RingReceiver<W>;
-
-    fn create<const W: usize>(shape: Shape) -> Result<Route, Error> {
-        let ring = options::<W>(shape).create_memfd("annulus-measure").map_err(refused)?;
-        let ticket = || {
-            let fd = ring.segment_fd().ok_or_else(|| Error::Spec("a memfd has no fd".into()))?;
-            Ok::<_, Error>(Ticket::inherited(fd.try_clone_to_owned().map_err(Error::io("dup"))?))
-        };
-        Ok(Route { send: ticket()?, recv: ticket()?, keep: None })
+    fn sender<const W: usize>(ring: &Ring<[u64; W]>) -> Result<RingSender<W>, annulus::Error> {
+        ring.sender().map(RingSender)
     }
 
-    fn sender<const W: usize>(ticket: Ticket, _: Site) -> Result<RingSender<W>, Error> {
-        take_sender(&Ring::from_fd(ticket.into_fd()?).map_err(refused)?)
+    fn receiver<const W: usize>(ring: &Ring<[u64; W]>) -> Result<RingReceiver<W>, annulus::Error> {
+        ring.receiver().map(RingReceiver)
     }
-
-    fn receiver<const W: usize>(ticket: Ticket, _: Site) -> Result<RingReceiver<W>, Error> {
-        take_receiver(&Ring::from_fd(ticket.into_fd()?).map_err(refused)?)
-    }
-}
-
-/// A name that is removed again, at the latest when the measurement fails.
-struct Name(String);
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        // It is there unless creating it failed.
-        let _ = annulus::unlink(&self.0);
-    }
-}
-
-fn options<const W: usize>(shape: Shape) -> annulus::Options<Ring<[u64; W]>> {
-    Ring::options().capacity(shape.capacity as u64)
-}
-
-fn refused(error: annulus::Error) -> Error {
-    Error::Transport { transport: "ring", reason: error.to_string() }
-}
-
-fn take_sender<const W: usize>(ring: &Ring<[u64; W]>) -> Result<RingSender<W>, Error> {
-    ring.sender().map(RingSender).map_err(refused)
-}
-
-fn take_receiver<const W: usize>(ring: &Ring<[u64; W]>) -> Result<RingReceiver<W>, Error> {
-    ring.receiver().map(RingReceiver).map_err(refused)
 }
 
 /// The sending end.
