@@ -19,6 +19,7 @@ pub mod opening;
 pub mod spec;
 mod spsc;
 mod stream;
+pub mod stream_waiting;
 pub mod streams;
 pub mod waiting;
 

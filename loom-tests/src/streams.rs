@@ -80,8 +80,8 @@ pub fn eight_bytes_lap_without_overwriting() -> Model {
     let script = script(
         8,
         &[
-            receiver(&[GuardBytes(ALL), RecvBytes(8), GuardBytes(ALL)]),
             sender(&[CommitBytes(b"abcdefgh"), CommitBytes(b"ABCDEFGH"), CommitBytes(b"12345678")]),
+            receiver(&[RecvBytes(8), GuardBytes(ALL), GuardBytes(ALL)]),
         ],
         OVER,
     );

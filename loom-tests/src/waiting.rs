@@ -41,7 +41,7 @@ pub fn a_stream(
 }
 
 /// Calls it, with the flag of every event seen as not set if that is asked for.
-fn attentive_unless<R>(inattentive: bool, call: impl FnOnce() -> R) -> R {
+pub(crate) fn attentive_unless<R>(inattentive: bool, call: impl FnOnce() -> R) -> R {
     if !inattentive {
         return call();
     }

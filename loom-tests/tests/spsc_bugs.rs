@@ -2,20 +2,10 @@
 
 #![cfg(loom)]
 
-use annulus::hooks::{Bug, Payload, forge, lie, seed};
-use annulus_loom_tests::model::{Model, Wrap};
-use annulus_loom_tests::nets::{Net, first_catch};
+use annulus::hooks::{Bug, Payload, forge, lie};
+use annulus_loom_tests::nets::{Net, is_caught, is_caught_by};
 use annulus_loom_tests::spec::Role;
 use annulus_loom_tests::{Bounds, find_bug, models, waiting};
-
-/// Some net catches what `seed` switches on.
-fn is_caught(bug: Bug, nets: &[Net]) {
-    seed(Some(bug));
-    let caught = first_catch(nets, Bounds::preemptions(1));
-    seed(None);
-    println!("{bug:?}: {}", caught.as_ref().map_or("survives".to_owned(), ToString::to_string));
-    assert!(caught.is_some());
-}
 
 #[test]
 fn a_head_published_before_the_message_is_read() {
@@ -57,15 +47,6 @@ fn one_who_does_not_look_for_sleepers() {
         println!("{role:?}: {found:?}");
         assert!(found.is_some_and(|found| found.message.contains("deadlock")));
     }
-}
-
-/// A model catches what a lie or a forgery makes of its threads.
-fn is_caught_by(model: fn() -> Model, bug: Wrap) {
-    let model = model();
-    let find = |payload| model.find(payload, Some(bug));
-    let found = find(Payload::Words).or_else(|| find(Payload::Cells));
-    println!("{found:?}");
-    assert!(found.is_some());
 }
 
 /// The low byte of a seat's state that says closed.

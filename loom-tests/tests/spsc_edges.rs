@@ -152,7 +152,10 @@ fn every_use_of_an_edge_is_documented() {
 fn every_use_of_an_edge_dies_or_survives_as_documented() {
     let documented = documented();
     // What keeps sleepers from sleeping too long does nothing where nobody sleeps.
-    let (wakeful, sleeping) = (Net::of_the_wakeful(), Net::of_the_sleeping());
+    let mut wakeful = Net::of_the_wakeful();
+    wakeful.extend(Net::of_wakeful_streams());
+    let mut sleeping = Net::of_the_sleeping();
+    sleeping.extend(Net::of_sleeping_streams());
     let mut all = reached(&sleeping);
     all.extend(reached(&wakeful));
     let modelled: BTreeSet<_> = all.values().cloned().collect();

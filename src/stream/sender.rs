@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::bytes::Bytes;
 use super::ends::{self, Ended};
 use super::{Reservation, Ring};
-use crate::atomic::{publish, relaxed, retire};
+use crate::atomic::{Bug, publish, relaxed, retire, seeded};
 use crate::endpoint::{self, Blocked, CancelHandle, Unfinished, Waiter, deadline_after};
 use crate::error::{Corrupt, Error, Fault, SendError, TrySendError, WaitError};
 use crate::gate::Gate;
@@ -368,6 +368,10 @@ impl<A: Trust> Sender<A> {
             if count == 0 {
                 // Room, but no more positions.
                 break;
+            }
+            if seeded(Bug::PublishBeforeCopy) {
+                self.commit(count);
+                self.tail -= count as u64;
             }
             self.bytes.store(self.tail, &rest[..count]);
             self.commit(count);
