@@ -49,7 +49,8 @@ impl fmt::Display for Verdict {
         match self {
             Self::Holds => write!(f, "holds"),
             Self::Unsafe(what, trace) => write!(f, "unsafe after {} steps: {what}", trace.len()),
-            Self::Stuck(trace) => write!(f, "stuck after {} steps", trace.len()),
+            // The last line says where it stands.
+            Self::Stuck(trace) => write!(f, "stuck after {} steps", trace.len() - 1),
             Self::TooMany => write!(f, "too many states"),
         }
     }
