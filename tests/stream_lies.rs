@@ -17,7 +17,9 @@ use annulus::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use stream_liars::{ACCESSES, CAPACITY, LONGEST, Lie, When, any_lie, lied_to};
+use stream_liars::{
+    ACCESSES, CAPACITY, LONGEST, Lie, When, any_lie, lied_to, lied_to_but_cancelled,
+};
 use streams::site::{PLACES, Place, Site};
 
 fn check_corrupt(corrupt: Corrupt) {
@@ -210,10 +212,13 @@ fn run(cases: u64, test: impl Fn(Place, u64, Vec<Call>)) {
 
 #[test]
 fn a_streams_sender_that_is_lied_to_sends_refuses_or_faults() {
-    run(2500, |place, waiting, calls| {
+    run(1200, |place, waiting, calls| {
         let (_site, mut sender, mut receiver) = site(place, waiting);
         for (verb, len, how) in calls {
-            if let Some(fault) = lied_to(how, || send(&mut sender, verb, len)) {
+            let call = || send(&mut sender, verb, len);
+            let waits = [2, 3].contains(&(verb % 8));
+            let said = if waits { lied_to_but_cancelled(how, call) } else { lied_to(how, call) };
+            if let Some(fault) = said {
                 stays(fault, |verb| send(&mut sender, verb, len), 8);
                 // One who has seen garbage does not say that this was all.
                 drop(sender);
@@ -229,10 +234,13 @@ fn a_streams_sender_that_is_lied_to_sends_refuses_or_faults() {
 
 #[test]
 fn a_streams_receiver_that_is_lied_to_receives_refuses_or_faults() {
-    run(2500, |place, waiting, calls| {
+    run(1200, |place, waiting, calls| {
         let (_site, sender, mut receiver) = site(place, waiting);
         for (verb, len, how) in calls {
-            if let Some(fault) = lied_to(how, || recv(&mut receiver, verb, len)) {
+            let call = || recv(&mut receiver, verb, len);
+            let waits = [2, 3].contains(&(verb % 7));
+            let said = if waits { lied_to_but_cancelled(how, call) } else { lied_to(how, call) };
+            if let Some(fault) = said {
                 stays(fault, |verb| recv(&mut receiver, verb, len), 7);
                 break;
             }
@@ -346,5 +354,32 @@ fn a_liar_who_has_moved_the_positions_to_their_end_makes_no_call_endless() {
         });
         let said = lie(liar, || budget(ACCESSES, || sender.try_send(&[1; 10])));
         assert_eq!(said, Ok(3));
+    }
+}
+
+/// Not a lie, but a look that came too early: the sender sends and ends between the
+/// receiver's look at the tail and that at the seat.
+#[test]
+fn bytes_sent_between_a_look_and_the_end_are_received_before_the_end() {
+    for place in PLACES {
+        for aborts in [false, true] {
+            let (_site, mut sender, mut receiver) = site(place, 0);
+            let old = sender.position();
+            sender.try_send(b"last words").unwrap();
+            if aborts {
+                sender.abort()
+            } else {
+                drop(sender)
+            }
+            let mut looks = 0;
+            let early: Liar = Box::new(move |edge, truth| {
+                looks += u64::from(edge == "publish::ACQUIRE");
+                if edge == "publish::ACQUIRE" && looks == 1 { old } else { truth }
+            });
+            let mut out = [0; 10];
+            assert_eq!(lie(early, || receiver.try_recv(&mut out)), Ok(10));
+            assert_eq!(&out, b"last words");
+            assert!(receiver.try_recv(&mut out).is_err());
+        }
     }
 }

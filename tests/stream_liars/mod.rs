@@ -84,7 +84,21 @@ pub fn any_lie() -> impl Strategy<Value = (When, Lie)> {
 }
 
 /// Runs `call` within the budget, its loads lied to.
-pub fn lied_to<R>((when, how): (When, Lie), call: impl FnOnce() -> R) -> R {
+pub fn lied_to<R>(how: (When, Lie), call: impl FnOnce() -> R) -> R {
+    lied_to_about(how, |_| true, call)
+}
+
+/// As above, of one who may wait without a time: it is told the truth about its own note
+/// that it was cancelled, which is no peer's to write, and about sleepers' flags with it.
+pub fn lied_to_but_cancelled<R>(how: (When, Lie), call: impl FnOnce() -> R) -> R {
+    lied_to_about(how, |edge| edge != "relaxed::FENCED", call)
+}
+
+fn lied_to_about<R>(
+    (when, how): (When, Lie),
+    about: impl Fn(&str) -> bool + 'static,
+    call: impl FnOnce() -> R,
+) -> R {
     let mut nth = 0;
     let liar: Liar = Box::new(move |edge, truth| {
         let index = ["publish::ACQUIRE", "retire::ACQUIRE", "relaxed::HINT"].contains(&edge);
@@ -95,7 +109,7 @@ pub fn lied_to<R>((when, how): (When, Lie), call: impl FnOnce() -> R) -> R {
             When::Index => index,
         };
         nth += 1;
-        if now { how.tell(truth, nth) } else { truth }
+        if now && about(edge) { how.tell(truth, nth) } else { truth }
     });
     lie(liar, || budget(ACCESSES, call))
 }
