@@ -107,7 +107,7 @@ pub const USUAL: &[Config] = &[
 pub const FULL: &[Config] = &[
     config("2s1r+1s k2 s1 c1", (&[1, 1], &[1]), (1, 0), (2, 1), Setup { capacity: 1, ..R1 }),
     config("2s1r+1s k2 b2", (&[2, 1], &[2]), (1, 0), (2, 0), Setup { batch: 2, ..R1 }),
-    config("1s2r+1r k3 b2", (&[4], &[]), (2, 1), (3, 0), Setup { senders: 1, ..BATCH }),
+    config("1s2r+1r k3 b2", (&[3], &[]), (2, 1), (3, 0), Setup { senders: 1, ..BATCH }),
     config("1s2r+1r k2 s1 b2", (&[3], &[]), (2, 1), (2, 1), Setup { senders: 1, ..BATCH }),
     config("2s2r+1r k2", (&[1, 1], &[]), (2, 1), (2, 0), PLAIN),
     config("2s2r k2 s1", (&[1, 1], &[]), (2, 0), (2, 1), PLAIN),

@@ -10,7 +10,7 @@ struct Bits(u64, u32);
 
 impl Bits {
     fn put(&mut self, value: u64, bits: u32) {
-        debug_assert!(value < 1 << bits, "{value} needs more than {bits} bits");
+        assert!(value < 1 << bits, "{value} needs more than {bits} bits");
         self.0 |= value << self.1;
         self.1 += bits;
     }
@@ -33,7 +33,7 @@ fn put_slot(word: u64) -> u64 {
         Slot::Tomb(p) => (2, p, 0),
         Slot::Recl(p, seat) => (3, p, seat),
     };
-    debug_assert!(p < 16 && seat < 8);
+    assert!(p < 16 && seat < 8);
     p << 5 | u64::from(seat) << 2 | kind
 }
 
@@ -50,7 +50,7 @@ fn get_slot(packed: u64) -> u64 {
 
 fn put_claim(claim: u64) -> u64 {
     let (start, count) = words::claimed(claim);
-    debug_assert!(start < 16 && count < 4);
+    assert!(start < 16 && count < 4);
     start << 2 | count
 }
 
