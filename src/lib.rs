@@ -13,9 +13,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`spsc`] has the ring of one sender and one receiver. Rings live on the heap (between
-//! threads), in named POSIX shared memory, in a file or in a memfd: see [`Options`].
-//! What is promised when peers die or lie stands in docs/guarantees.md.
+//! [`spsc`] has the ring of one sender and one receiver, [`stream`] that for bytes, [`mpmc`]
+//! the queue of many senders and many receivers, [`broadcast`] the ring whose every receiver
+//! gets every message. They live on the heap (between threads), in named POSIX shared memory,
+//! in a file or in a memfd: see [`Options`]. A [`WaitSet`] waits on several at once. What is
+//! promised when peers die or lie stands in docs/guarantees.md.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
