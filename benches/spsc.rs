@@ -7,16 +7,14 @@
 //!
 //! `cargo bench --bench spsc [-- FILTER]`
 
-use std::time::Duration;
+mod beside;
 
 use annulus_measure::cores::Cores;
 use annulus_measure::placement::GROUP;
-use annulus_measure::sample::Samples;
-use annulus_measure::stats::{Spread, median};
-use annulus_measure::table::figure;
-use annulus_measure::{Error, Kind, Lane, Pair, SIZES, peer};
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
+use annulus_measure::stats::median;
+use annulus_measure::{Error, Kind, Lane, Pair, SIZES};
+use beside::bench;
+use criterion::{BenchmarkId, Criterion, Throughput};
 
 const KINDS: [Kind; 3] = [Kind::Ring, Kind::Pipe, Kind::Unix];
 
@@ -31,19 +29,7 @@ const ROUND_TRIPS: [usize; 2] = [8, 56];
 const EXCHANGE: usize = 16;
 
 fn main() {
-    peer::enter();
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(600))
-        .nresamples(10_000)
-        .without_plots()
-        .configure_from_args();
-    if let Err(error) = all(&mut criterion) {
-        eprintln!("spsc: {error}");
-        std::process::exit(1);
-    }
-    criterion.final_summary();
+    beside::run("spsc", all);
 }
 
 fn all(criterion: &mut Criterion) -> Result<(), Error> {
@@ -61,7 +47,7 @@ fn all(criterion: &mut Criterion) -> Result<(), Error> {
     eprintln!("on cores {lead} and {peer}");
 
     for (name, batch, largest) in [("single", 1, usize::MAX), ("batches of 32", BATCH, BATCHED)] {
-        let mut group = group(criterion, name);
+        let mut group = beside::group(criterion, &format!("spsc {name}"));
         for (index, &size) in SIZES.iter().enumerate().filter(|&(_, &size)| size <= largest) {
             let raw = index * (1 + KINDS.len());
             group.throughput(Throughput::Bytes(size as u64));
@@ -79,7 +65,7 @@ fn all(criterion: &mut Criterion) -> Result<(), Error> {
         group.finish();
     }
 
-    let mut group = group(criterion, "round trip");
+    let mut group = beside::group(criterion, "spsc round trip");
     for (index, size) in ROUND_TRIPS.into_iter().enumerate() {
         group.throughput(Throughput::Elements(1));
         for (lane, kind) in (exchanges + index * KINDS.len()..).zip(KINDS) {
@@ -92,54 +78,4 @@ fn all(criterion: &mut Criterion) -> Result<(), Error> {
     }
     group.finish();
     Ok(())
-}
-
-fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
-    let mut group = criterion.benchmark_group(format!("spsc {name}"));
-    group.sampling_mode(SamplingMode::Flat);
-    group
-}
-
-/// Nanoseconds for a message, and the raw partner's if that is not the bracket.
-type Taken = Result<(f64, Option<f64>), Error>;
-
-/// Samples shorter than this warm up; they have a time, but no ratio.
-const SHORT: f64 = 500_000.0;
-
-/// One benchmark. `take` moves so many messages.
-fn bench(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    pair: &mut Pair,
-    take: impl Fn(&mut Pair, u64) -> Taken,
-) {
-    let mut samples = Samples::new();
-    group.bench_function(id, |bencher| {
-        bencher.iter_custom(|count| {
-            let mut nanos = 0.0;
-            let taken = samples.take(pair, |pair| {
-                let (each, raw) = take(pair, count)?;
-                nanos = each * count as f64;
-                Ok((each, raw, nanos))
-            });
-            taken.unwrap_or_else(|error| panic!("{error}"));
-            Duration::from_nanos(nanos as u64)
-        });
-    });
-    for placement in samples.placements() {
-        let long = samples.of(placement).filter(|sample| sample.value.2 > SHORT);
-        let ratio = Spread::of(long.map(|sample| {
-            let (nanos, raw, _) = sample.value;
-            nanos / raw.unwrap_or(sample.line)
-        }));
-        let Some(Spread { p10, median, p90, n }) = ratio else { continue };
-        println!(
-            "{:24}{} x raw [{} .. {}], {placement}, {n} samples, {:.0} % thrown away",
-            "",
-            figure(median),
-            figure(p10),
-            figure(p90),
-            100.0 * samples.discarded(),
-        );
-    }
 }
