@@ -141,6 +141,9 @@ pub enum Kind {
     Lossless = 8,
     /// The same with byte messages up to a maximum length.
     LosslessBytes = 9,
+    /// Many senders, many receivers, large buffers that change hands by an mpmc ring of
+    /// handles.
+    Frames = 10,
 }
 
 impl Kind {
@@ -156,6 +159,7 @@ impl Kind {
             7 => Some(Self::BroadcastBytes),
             8 => Some(Self::Lossless),
             9 => Some(Self::LosslessBytes),
+            10 => Some(Self::Frames),
             _ => None,
         }
     }
@@ -172,6 +176,7 @@ impl Kind {
             Self::BroadcastBytes => "broadcast bytes",
             Self::Lossless => "lossless",
             Self::LosslessBytes => "lossless bytes",
+            Self::Frames => "frames",
         }
     }
 
@@ -188,9 +193,9 @@ impl Kind {
         matches!(self, Self::Lossless | Self::LosslessBytes)
     }
 
-    /// Whether it is an mpmc ring, of whatever sort.
+    /// Whether it is an mpmc ring, of whatever sort, or has one.
     pub(crate) const fn is_mpmc(self) -> bool {
-        matches!(self, Self::Mpmc | Self::MpmcBytes)
+        matches!(self, Self::Mpmc | Self::MpmcBytes | Self::Frames)
     }
 
     /// Most seats that a ring of this kind can have. Two is the least.
@@ -210,14 +215,19 @@ impl Kind {
             Self::Stream => STREAM_MIN,
             // One is being written while others are read.
             Self::Broadcast | Self::BroadcastBytes | Self::Lossless | Self::LosslessBytes => 2,
-            Self::Spsc | Self::SpscBytes | Self::Mpmc | Self::MpmcBytes => 1,
+            Self::Spsc | Self::SpscBytes | Self::Mpmc | Self::MpmcBytes | Self::Frames => 1,
         }
     }
 
     /// Bytes in a slot's message before the payload: the length of a byte message.
     pub(crate) const fn prefix(self) -> u64 {
         match self {
-            Self::Spsc | Self::Stream | Self::Mpmc | Self::Broadcast | Self::Lossless => 0,
+            Self::Spsc
+            | Self::Stream
+            | Self::Mpmc
+            | Self::Broadcast
+            | Self::Lossless
+            | Self::Frames => 0,
             Self::SpscBytes | Self::MpmcBytes | Self::BroadcastBytes | Self::LosslessBytes => 8,
         }
     }
@@ -233,7 +243,7 @@ impl Kind {
         match self {
             Self::Spsc | Self::SpscBytes => spsc::CONTROL_LINES,
             Self::Stream => stream::CONTROL_LINES,
-            Self::Mpmc | Self::MpmcBytes => mpmc::CONTROL_LINES,
+            Self::Mpmc | Self::MpmcBytes | Self::Frames => mpmc::CONTROL_LINES,
             Self::Broadcast | Self::BroadcastBytes | Self::Lossless | Self::LosslessBytes => {
                 broadcast::CONTROL_LINES
             }
@@ -334,6 +344,32 @@ pub(crate) mod mpmc {
     pub(crate) const CONTROL_LINES: usize = 4;
 }
 
+/// A segment of frames: an mpmc ring of handles, then a word for each buffer, then the
+/// buffers.
+pub(crate) mod frames {
+    use super::{Kind, LINE, SlotShape, segment_len, slots_at};
+
+    /// Slots of handles: index, generation, length.
+    pub(crate) const HANDLE: SlotShape = SlotShape::new(0, 24, 8);
+    /// Bytes from one buffer to the next are a multiple of this, and the first begins at one.
+    pub(crate) const PAGE: usize = 4096;
+
+    /// Length of the ring of handles: where the buffers' words begin, a line each.
+    pub(crate) fn words_at(seats: u64, capacity: u64) -> Option<u64> {
+        let end = segment_len(Kind::Mpmc, seats, capacity, HANDLE)?;
+        Some(end.next_multiple_of(LINE as u64))
+    }
+
+    /// Where the first buffer begins.
+    pub(crate) fn buffers_at(seats: u64, capacity: u64) -> Option<u64> {
+        let words = capacity.checked_mul(LINE as u64)?;
+        let end = words_at(seats, capacity)?.checked_add(words)?;
+        end.checked_next_multiple_of(PAGE as u64)
+    }
+
+    const _: () = assert!(HANDLE.stride == 32 && slots_at(Kind::Frames, 2) == slots_at(Kind::Mpmc, 2));
+}
+
 /// Offset of the control lines.
 pub(crate) const fn control_at(seats: u64) -> usize {
     seat_line(seats as usize)
@@ -362,6 +398,12 @@ pub struct SlotShape {
 }
 
 impl SlotShape {
+    /// Buffers of so many bytes: whole pages.
+    pub(crate) const fn buffer(size: usize) -> Self {
+        let stride = size.next_multiple_of(frames::PAGE);
+        Self { stride, message_at: 0, message_size: size }
+    }
+
     /// A stream's bytes: there are no slots.
     pub(crate) const BYTE: Self = Self { stride: 1, message_at: 0, message_size: 1 };
 
@@ -388,7 +430,11 @@ pub(crate) const LONG: usize = 1024;
 /// Length of a segment, or `None` beyond [`SEGMENT_MAX`].
 pub(crate) fn segment_len(kind: Kind, seats: u64, capacity: u64, shape: SlotShape) -> Option<u64> {
     let slots = capacity.checked_mul(shape.stride as u64)?;
-    let len = slots.checked_add(slots_at(kind, seats) as u64)?;
+    let first = match kind {
+        Kind::Frames => frames::buffers_at(seats, capacity)?,
+        _ => slots_at(kind, seats) as u64,
+    };
+    let len = slots.checked_add(first)?;
     (len <= SEGMENT_MAX && usize::try_from(len).is_ok_and(|len| isize::try_from(len).is_ok()))
         .then_some(len)
 }

@@ -48,6 +48,20 @@ impl<M: Payload + ?Sized> Pen<M> {
         count
     }
 
+    /// As `append`, to a buffer that has nothing before the payload.
+    pub(crate) fn append_raw(&mut self, area: Area<'_>, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(area.len() - self.written);
+        copy::store_anywhere(area, self.written, &bytes[..count]);
+        self.written += count;
+        count
+    }
+
+    /// As `set_written`, of such a buffer; checked by the caller.
+    #[cfg(not(loom))]
+    pub(crate) fn set_raw(&mut self, len: usize) {
+        self.written = len;
+    }
+
     /// Completes the message: a byte message's length; of a fixed-size one, zeros where
     /// nothing was written.
     #[inline]
@@ -89,9 +103,19 @@ pub(crate) fn read_at<M: Payload + ?Sized>(
     offset: usize,
     out: &mut [u8],
 ) -> usize {
+    read_behind(area, M::PREFIX, len, offset, out)
+}
+
+/// The same of a buffer that has nothing before the payload.
+pub(crate) fn read_raw(area: Area<'_>, len: usize, offset: usize, out: &mut [u8]) -> usize {
+    read_behind(area, 0, len, offset, out)
+}
+
+#[inline(always)]
+fn read_behind(area: Area<'_>, prefix: usize, len: usize, offset: usize, out: &mut [u8]) -> usize {
     let offset = offset.min(len);
     let count = out.len().min(len - offset);
-    copy::load(area, M::PREFIX + offset, &mut out[..count]);
+    copy::load(area, prefix + offset, &mut out[..count]);
     count
 }
 
@@ -113,6 +137,12 @@ pub(crate) fn len<M: Payload + ?Sized>(area: Area<'_>) -> Result<usize, u64> {
     copy::load(area, 0, &mut word);
     let len = u64::from_le_bytes(word);
     if len > capacity::<M>(area) as u64 { Err(len) } else { Ok(len as usize) }
+}
+
+/// The first byte of a buffer that has nothing before the payload.
+#[cfg(not(loom))]
+pub(crate) fn first(area: Area<'_>) -> NonNull<u8> {
+    copy::at(area, 0)
 }
 
 /// The payload's first byte, for peers that trust one another.

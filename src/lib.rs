@@ -35,6 +35,7 @@ pub mod broadcast;
 mod copy;
 mod endpoint;
 mod error;
+pub mod frames;
 mod gate;
 mod layout;
 mod lend;

@@ -179,6 +179,11 @@ fn state(segment: &Segment, index: usize) -> Result<(SeatState, u64), Corrupt> {
     Ok((state, value >> 8))
 }
 
+/// A seat's state, and which stay that is or was.
+pub(crate) fn stay(segment: &Segment, index: usize) -> Result<(SeatState, u64), Corrupt> {
+    state(segment, index)
+}
+
 /// A seat's state, for its peer.
 pub(crate) fn peek(segment: &Segment, index: usize) -> Result<SeatState, Corrupt> {
     state(segment, index).map(|(state, _)| state)
@@ -284,6 +289,11 @@ impl Seat {
     /// Its number.
     pub(crate) fn index(&self) -> usize {
         self.index
+    }
+
+    /// Which stay in it this is.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// The endpoint is made: from now on the seat is left by [`leave`](Self::leave).

@@ -46,6 +46,7 @@
 
 mod bytes;
 mod guard;
+mod inside;
 mod post;
 mod receiver;
 mod recover;
@@ -188,6 +189,11 @@ impl<M: Payload + ?Sized, A: Trust> Ring<M, A> {
     /// [`from_fd`](Self::from_fd). `None` on the heap.
     pub fn segment_fd(&self) -> Option<BorrowedFd<'_>> {
         self.segment.file()
+    }
+
+    /// The event that receivers notify and senders wait on.
+    pub(crate) fn not_full(&self) -> Event {
+        self.event(NOT_FULL)
     }
 
     /// The event that senders notify and receivers wait on, or the converse.

@@ -159,6 +159,18 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         Ok(self.expose(taken)?)
     }
 
+    /// As [`recv_ref`](Self::recv_ref), until `deadline` at the latest.
+    ///
+    /// # Errors
+    /// [`RecvError::Timeout`] too.
+    pub fn recv_ref_deadline(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<RecvRef<'_, M, A>, RecvError> {
+        let taken = self.take_until(Some(deadline))?;
+        Ok(self.expose(taken)?)
+    }
+
     fn expose(&mut self, taken: Taken) -> Result<RecvRef<'_, M, A>, NoMessage> {
         let (taken, len) = self.measured(taken)?;
         let seen = (taken.position, taken.estate.is_some());

@@ -28,7 +28,7 @@ pub struct Sender<M: Payload + ?Sized, A: Trust = Copying> {
     pub(super) post: Post<M>,
     /// A reservation's position, until it is committed or given up.
     pub(super) held: Option<u64>,
-    waiter: Arc<Waiter>,
+    pub(super) waiter: Arc<Waiter>,
     ring: Ring<M, A>,
     /// `Send`, not `Sync`.
     _not_sync: core::marker::PhantomData<core::cell::Cell<()>>,

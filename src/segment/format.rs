@@ -99,14 +99,12 @@ impl Format {
 
     /// The shape of its slots.
     pub(crate) fn shape(&self) -> SlotShape {
-        if self.kind == Kind::Stream {
-            return SlotShape::BYTE;
+        let (size, align) = (self.message_size as usize, self.message_align as usize);
+        match self.kind {
+            Kind::Stream => SlotShape::BYTE,
+            Kind::Frames => SlotShape::buffer(size),
+            kind => SlotShape::new(kind.prefix() as usize, size, align),
         }
-        SlotShape::new(
-            self.kind.prefix() as usize,
-            self.message_size as usize,
-            self.message_align as usize,
-        )
     }
 
     /// Name of the semaphore of the ring's event number `event`.

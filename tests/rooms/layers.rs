@@ -17,6 +17,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (3, &["waitset"]),
     (3, &["options", "lend"]),
     (4, RINGS),
+    (5, &["frames"]),
 ];
 
 /// The kinds of ring: they never import one another, nor make system calls.
