@@ -45,6 +45,8 @@
 //! Never sys.
 
 mod bytes;
+#[cfg(feature = "test-hooks")]
+mod doors;
 mod guard;
 mod inside;
 mod post;

@@ -262,6 +262,12 @@ impl<M: Payload + ?Sized> Post<M> {
         look
     }
 
+    /// The next refusal says so.
+    #[cfg(feature = "test-hooks")]
+    pub(super) fn lose_patience(&mut self) {
+        self.refusals = PATIENCE - 1;
+    }
+
     /// Whether the other side is known to have ended; remembers who is there.
     pub(super) fn ended(&mut self, side: Side) -> Result<Option<SeatState>, Corrupt> {
         let segment = self.court.segment();
