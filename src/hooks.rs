@@ -44,6 +44,7 @@ pub const FORMAT: &[(&str, u64)] = &[
     ("broadcast bytes", crate::layout::Kind::BroadcastBytes as u64),
     ("lossless", crate::layout::Kind::Lossless as u64),
     ("lossless bytes", crate::layout::Kind::LosslessBytes as u64),
+    ("frames", crate::layout::Kind::Frames as u64),
     ("spin", crate::layout::WaitMethod::Spin as u64),
     ("futex", crate::layout::WaitMethod::Futex as u64),
     ("semaphore", crate::layout::WaitMethod::Semaphore as u64),

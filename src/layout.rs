@@ -367,7 +367,8 @@ pub(crate) mod frames {
         end.checked_next_multiple_of(PAGE as u64)
     }
 
-    const _: () = assert!(HANDLE.stride == 32 && slots_at(Kind::Frames, 2) == slots_at(Kind::Mpmc, 2));
+    const _: () =
+        assert!(HANDLE.stride == 32 && slots_at(Kind::Frames, 2) == slots_at(Kind::Mpmc, 2));
 }
 
 /// Offset of the control lines.

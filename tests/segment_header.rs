@@ -115,7 +115,7 @@ fn another_version_is_refused() {
 
 #[test]
 fn an_unknown_kind_is_refused() {
-    for value in [0, 10, u64::MAX] {
+    for value in [0, 11, u64::MAX] {
         let (found, expected) = (Found::Number(value), Found::Text("a known kind"));
         refused_by_itself("kind", value, Refusal::Mismatch(Field::Kind, found, expected));
     }

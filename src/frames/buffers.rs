@@ -114,8 +114,7 @@ impl Buffers {
 
     /// Whether any buffer looks free.
     pub(super) fn any_free(&self) -> bool {
-        (0..self.count)
-            .any(|index| matches!(self.read(index), Ok(Word { state: State::Free, .. })))
+        (0..self.count).any(|index| matches!(self.read(index), Ok(Word { state: State::Free, .. })))
     }
 
     /// Says that a buffer's handle is in the ring, unless a receiver has it already.
@@ -156,10 +155,7 @@ impl Buffers {
 
     /// Frees the buffers of holders who have died. `in_ring` says whether a handle is in the
     /// ring, by what is committed there. True: there were such.
-    pub(super) fn reclaim(
-        &self,
-        in_ring: impl Fn(Handle) -> bool,
-    ) -> Result<bool, Corrupt> {
+    pub(super) fn reclaim(&self, in_ring: impl Fn(Handle) -> bool) -> Result<bool, Corrupt> {
         let mut any = false;
         for index in 0..self.count {
             let word = self.read(index)?;

@@ -56,7 +56,7 @@ use std::marker::PhantomData;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-pub use receiver::{Receiver, Received};
+pub use receiver::{Received, Receiver};
 pub use sender::{Frame, SendFrameError, Sender};
 
 use crate::atomic::{Span, relaxed};
@@ -85,7 +85,6 @@ pub struct Ring<A = Copying> {
     segment: Arc<Segment>,
     format: Format,
     handles: mpmc::Ring<Handle>,
-    patience: Patience,
     _trust: PhantomData<fn() -> A>,
 }
 
@@ -238,6 +237,6 @@ impl<A: Trust> sealed::Sealed for Ring<A> {
 
     fn assemble(segment: Arc<Segment>, format: Format, patience: Patience) -> Result<Self, Error> {
         let handles = mpmc::Ring::assemble(Arc::clone(&segment), handles(&format)?, patience)?;
-        Ok(Self { segment, format, handles, patience, _trust: PhantomData })
+        Ok(Self { segment, format, handles, _trust: PhantomData })
     }
 }

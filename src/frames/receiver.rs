@@ -10,15 +10,15 @@ use std::time::Duration;
 use super::buffers::{Buffers, Held};
 use super::word::Holder;
 use super::{Handle, Ring};
-use crate::endpoint::deadline_after;
+use crate::endpoint::{CancelHandle, deadline_after};
 use crate::error::{Corrupt, Error, RecvError, TryRecvError};
 use crate::gate::Gate;
 use crate::lend;
+use crate::mpmc;
 #[cfg(not(loom))]
 use crate::payload::Trusted;
 use crate::payload::{Copying, Trust};
 use crate::wait::Event;
-use crate::{CancelHandle, mpmc};
 
 /// One of a ring's receivers. Dropping it gives its seat back, once no frame of it is in hand.
 ///
@@ -58,11 +58,7 @@ impl<A: Trust> Receiver<A> {
             not_full: ring.handles.not_full(),
             gate: Gate::new(1)?,
         };
-        Ok(Self {
-            desk: Arc::new(desk),
-            ring: ring.clone(),
-            _not_sync: core::marker::PhantomData,
-        })
+        Ok(Self { desk: Arc::new(desk), ring: ring.clone(), _not_sync: core::marker::PhantomData })
     }
 
     /// Another receiver of the same ring, in a seat of its own.

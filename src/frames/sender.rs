@@ -9,16 +9,18 @@ use super::buffers::{Buffers, Held, is_of};
 use super::word::Holder;
 use super::{Handle, Ring};
 use crate::atomic::Area;
-use crate::endpoint::{self, Blocked, Unfinished, Waiter, deadline_after};
+use crate::endpoint::{self, Blocked, CancelHandle, Unfinished, Waiter, deadline_after};
 use crate::error::{Corrupt, Error, Fault, SendError, TrySendError};
 use crate::gate::Gate;
-use crate::lend::{self, Pen};
+#[cfg(not(loom))]
+use crate::lend;
+use crate::lend::Pen;
+use crate::mpmc;
 use crate::outcome::NoRoom;
 #[cfg(not(loom))]
 use crate::payload::Trusted;
 use crate::payload::{Copying, Trust};
 use crate::wait::Event;
-use crate::{CancelHandle, mpmc};
 
 /// One of a ring's senders. Dropping it gives its seat back, once no frame of it is in hand.
 ///

@@ -163,10 +163,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     ///
     /// # Errors
     /// [`RecvError::Timeout`] too.
-    pub fn recv_ref_deadline(
-        &mut self,
-        deadline: Instant,
-    ) -> Result<RecvRef<'_, M, A>, RecvError> {
+    pub fn recv_ref_deadline(&mut self, deadline: Instant) -> Result<RecvRef<'_, M, A>, RecvError> {
         let taken = self.take_until(Some(deadline))?;
         Ok(self.expose(taken)?)
     }

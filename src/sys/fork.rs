@@ -17,6 +17,8 @@ pub(crate) struct WipedPage {
 
 // SAFETY: I4: the page is owned, like a box.
 unsafe impl Send for WipedPage {}
+// SAFETY: I3: shared references only read; writing borrows it exclusively.
+unsafe impl Sync for WipedPage {}
 
 impl WipedPage {
     /// A page of zeros.
