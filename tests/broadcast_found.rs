@@ -1,6 +1,7 @@
 //! What was found broken in the broadcast once, each a test of its own.
 
 mod casts;
+mod support;
 
 use std::os::unix::fs::FileExt;
 use std::sync::mpsc;

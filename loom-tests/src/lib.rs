@@ -11,6 +11,7 @@
 
 #![cfg(loom)]
 
+pub mod broadcast;
 pub mod bytes;
 pub mod model;
 pub mod models;

@@ -73,7 +73,8 @@ impl<M: Payload + ?Sized> Receiver<M> {
         position_word.store(low, retire::RELEASE);
         let mut least = 0;
         if lossless {
-            // JOIN: between our position and the look at the limit. Pairs with `Sender::raise`.
+            // JOIN: between our position and the look at the limit. Pairs with `Sender::raise`
+            // and `Sender::attach`.
             Join::Receiver.fence();
             let at = layout::control_at(format.seats) + layout::broadcast::LIMIT;
             let limit = segment.span().word(at).load(relaxed::FENCED);

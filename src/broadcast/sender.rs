@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Ring;
 use super::reader::{full_stamp, never_stamp, writing_stamp};
-use crate::atomic::{Bug, fence, publish, relaxed, seeded, tear};
+use crate::atomic::{Bug, Join, fence, publish, relaxed, seeded, tear};
 use crate::copy;
 use crate::endpoint::{self, Blocked, CancelHandle, Unfinished, Waiter, deadline_after};
 use crate::error::{Corrupt, Error, SendError, SendManyError, TrySendError, WaitError};
@@ -83,6 +83,11 @@ impl<M: Payload + ?Sized> Sender<M> {
             return Err(Corrupt { word: "limit", value: limit }.into());
         }
         let gate = Gate::new(if lossless { tail } else { POSITION_LIMIT })?;
+        if lossless {
+            // JOIN: the predecessor may have died between his limit and his second look.
+            // Pairs with `Receiver::attach`.
+            Join::Sender.fence();
+        }
         // A successor looks one further, so two messages must never be un-noted.
         // PUBLISH: what lies below is there. Pairs with `Reader::newest`.
         tail_word.store(tail, publish::RELEASE);
@@ -189,8 +194,9 @@ impl<M: Payload + ?Sized> Sender<M> {
         // PUBLISH: the message is written. Pairs with `Reader::stamp`.
         stamp.store(full_stamp(self.tail), publish::RELEASE);
         self.tail += 1;
-        // A hint for those who come, and for a successor, who looks one further.
-        self.tail_word.store(self.tail, relaxed::SOLE_WRITER);
+        // For those who come, and for a successor, who looks one further.
+        // PUBLISH: the stamp, for one who begins at the tail. Pairs with `Reader::newest`.
+        self.tail_word.store(self.tail, publish::RELEASE);
     }
 
     /// Wakes the receivers that sleep. After a commit, once a batch.

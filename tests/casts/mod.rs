@@ -3,6 +3,12 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod campaign;
+pub mod carried;
+pub mod lives;
+pub mod oracle;
+pub mod site;
+
 use std::panic;
 use std::sync::Once;
 use std::time::{Duration, Instant};
