@@ -94,14 +94,22 @@ impl Vacated {
     }
 
     /// Takes the seat, `state` being what is to be seen in it: live, or recovering as long
-    /// as something is left to settle.
-    pub(crate) fn occupy(mut self, state: SeatState) -> Seat {
-        self.incarnation = self.incarnation.wrapping_add(1) & (u64::MAX >> 8);
-        word(&self.segment, self.index, layout::seat::PID)
+    /// as something is left to settle. `None`: somebody was quicker, in memory without locks.
+    pub(crate) fn occupy(self, state: SeatState) -> Option<Seat> {
+        let Self { segment, index, state: before, incarnation: was, lock } = self;
+        let incarnation = was.wrapping_add(1) & (u64::MAX >> 8);
+        // SEAT: as in `Seat::take_if`.
+        word(&segment, index, layout::seat::STATE)
+            .compare_exchange(
+                before.word(was),
+                state.word(incarnation),
+                edge::RELEASE,
+                relaxed::HINT,
+            )
+            .ok()?;
+        word(&segment, index, layout::seat::PID)
             .store(u64::from(sys::process_id()), relaxed::SOLE_WRITER);
-        self.put(state);
-        let Self { segment, index, incarnation, lock, .. } = self;
-        Seat { segment, index, incarnation, give_back: None, _lock: lock }
+        Some(Seat { segment, index, incarnation, give_back: None, _lock: lock })
     }
 }
 
@@ -340,11 +348,12 @@ fn note_death(segment: &Segment, index: usize, incarnation: u64) {
         .store(SeatState::Died.word(incarnation), edge::RELEASE);
 }
 
-/// Whether somebody holds the seat's lock.
+/// Whether somebody holds the seat's lock, or may live there as far as anybody can tell.
 pub(crate) fn is_held(segment: &Segment, index: usize) -> Result<bool, Error> {
     match segment.file() {
         Some(file) => SeatLock::is_held(file, index)
             .map_err(|source| Error::Os { call: "asking for the seat's lock", source }),
+        None if segment.is_foreign_without_locks() => Ok(true),
         None => Ok(segment.private_lock(index).load(relaxed::HINT) != 0),
     }
 }

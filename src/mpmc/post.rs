@@ -94,9 +94,14 @@ impl<M: Payload + ?Sized> Court<M> {
         let mut ended = None;
         for index in self.seats_of(side) {
             match seat::peek(self.segment(), index)? {
-                SeatState::Live | SeatState::Recovering => return Ok(None),
+                SeatState::Live => return Ok(None),
+                // Somebody settles it, perhaps as his own; or nobody: an estate that waits
+                // for a receiver, whose owner has died all the same.
+                SeatState::Recovering if seat::is_held(self.segment(), index).unwrap_or(true) => {
+                    return Ok(None);
+                }
                 SeatState::Vacant => {}
-                SeatState::Died => ended = Some(SeatState::Died),
+                SeatState::Recovering | SeatState::Died => ended = Some(SeatState::Died),
                 SeatState::Closed => ended = ended.or(Some(SeatState::Closed)),
             }
         }
@@ -157,8 +162,12 @@ impl<M: Payload + ?Sized> Post<M> {
         role: &'static str,
     ) -> Result<Self, Error> {
         let court = Court::new(ring);
+        // What can fail comes before the seat, so that nobody has to leave it again.
+        let mut gate = Gate::new(POSITION_LIMIT)?;
         let (seat, heir) = court.seat(side, role)?;
-        let gate = Gate::new(if heir { 0 } else { POSITION_LIMIT })?;
+        if heir {
+            gate.shut();
+        }
         let claim = court.claim(seat.index());
         let company = match side {
             Side::Senders => court.seats,
@@ -190,7 +199,14 @@ impl<M: Payload + ?Sized> Post<M> {
                     continue;
                 }
                 if ahead != 0 && ahead.unsigned_abs() != self.court.slots.capacity() {
+                    // CLAIM: a word from laps ago may be an old one, read before those who
+                    // brought the counter here are known of. Pairs with their exchanges.
+                    self.court.counter(side).load(edge::COUNTER);
+                    if ready(&self.court, start) != Err(word) {
+                        continue;
+                    }
                     let corrupt = Corrupt { word: "slot", value: word };
+                    self.withdraw();
                     return Err(Refused::Fault(self.gate.poison(corrupt)));
                 }
                 return Err(Refused::NotReady { word, at: start });
@@ -231,7 +247,13 @@ impl<M: Payload + ?Sized> Post<M> {
     #[cold]
     fn stopped(&mut self, start: u64) -> Refused {
         match self.gate.check(start) {
-            Err(fault) => Refused::Fault(fault),
+            Err(fault) => {
+                // Of one who goes on no more, a claim would keep the dead from being settled.
+                if fault != Fault::Forked {
+                    self.withdraw();
+                }
+                Refused::Fault(fault)
+            }
             Ok(()) if self.heir => Refused::Heir,
             // Beyond a counter that nobody can have written.
             Ok(()) => {
@@ -328,6 +350,8 @@ impl<M: Payload + ?Sized> Post<M> {
                 self.seat.enliven();
                 self.heir = false;
                 self.gate.open_to(POSITION_LIMIT);
+                // Senders may be waiting for somebody to come.
+                self.court.not_full.notify(EVERYBODY);
             }
             Settled::Later => {}
             Settled::Message(position) => return Ok(Some(position)),
@@ -411,7 +435,11 @@ impl<M: Payload + ?Sized> Court<M> {
     fn seat(&self, side: Side, role: &'static str) -> Result<(Seat, bool), Error> {
         let seats = self.seats_of(side);
         let count = seats.len() as u64;
-        for dead in [false, true] {
+        for (dead, inherits) in [(false, false), (true, false), (true, true)] {
+            if inherits && side == Side::Senders {
+                // Who settles what a dead sender left has nothing more to do for it.
+                break;
+            }
             for index in seats.clone() {
                 let state = seat::peek(self.segment(), index)?;
                 let lives = matches!(state, SeatState::Live | SeatState::Recovering);
@@ -422,13 +450,16 @@ impl<M: Payload + ?Sized> Court<M> {
                 if matches!(vacated.state(), SeatState::Live | SeatState::Recovering) {
                     match self.settle_other(&mut vacated, None, false)? {
                         Settled::All => {}
-                        _ if side == Side::Receivers => {
-                            return Ok((vacated.occupy(SeatState::Recovering), true));
-                        }
+                        _ if inherits => match vacated.occupy(SeatState::Recovering) {
+                            Some(seat) => return Ok((seat, true)),
+                            None => continue,
+                        },
                         _ => continue,
                     }
                 }
-                return Ok((vacated.occupy(SeatState::Live), false));
+                if let Some(seat) = vacated.occupy(SeatState::Live) {
+                    return Ok((seat, false));
+                }
             }
         }
         Err(Error::NoSeat { role, seats: count })

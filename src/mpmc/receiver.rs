@@ -109,6 +109,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     /// # Errors
     /// [`WaitError::Timeout`], [`WaitError::Cancelled`], [`WaitError::Fault`].
     pub fn wait_for_peer(&mut self, timeout: Option<Duration>) -> Result<(), WaitError> {
+        self.post.gate.check(0)?;
         if !self.settle() {
             // Whoever died unnoticed is not there.
             let looked = self.post.look_around(false);
@@ -286,6 +287,8 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
 
     #[cold]
     fn take_kept(&mut self) -> Result<Taken, NoMessage> {
+        // In a forked child it is the parent's.
+        self.post.gate.check(0).map_err(NoMessage::Fault)?;
         self.kept = false;
         self.held.take().ok_or(NoMessage::Empty)
     }
@@ -314,21 +317,29 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     #[cold]
     #[inline(never)]
     fn refuse(&mut self, refused: Refused) -> Result<Option<Taken>, NoMessage> {
-        let at = match refused {
+        let (word, at) = match refused {
             Refused::Fault(fault) => return Err(NoMessage::Fault(fault)),
             Refused::Contended => {
                 self.post.withdraw();
                 return Err(NoMessage::Stalled);
             }
-            Refused::Heir => return self.look_around(),
-            Refused::NotReady { word, at } if Slot::of(word).from(at) == 0 => at,
+            Refused::Heir => {
+                return match self.look_around() {
+                    // His own now, like any other.
+                    Ok(None) if !self.post.heir => Ok(None),
+                    // What he inherited may be somebody's who is stopped.
+                    Ok(None) => Err(NoMessage::Stalled),
+                    outcome => outcome,
+                };
+            }
+            Refused::NotReady { word, at } if Slot::of(word).from(at) == 0 => (word, at),
             Refused::NotReady { .. } => return self.empty(),
         };
         // PUBLISH: if a position is taken, so far at least. A later one is seen another time.
         if self.post.court.tail.load(publish::ACQUIRE) <= at {
             return self.empty();
         }
-        if self.post.court.is_there(at).is_ok() {
+        if self.post.court.is_there(at) != Err(word) {
             return Ok(None);
         }
         if self.post.refused() {
@@ -349,11 +360,13 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         };
         // What they did before they left counts, and what dead receivers had in hand.
         if !seeded(Bug::NoLookAfterClosed) {
-            let head = self.post.court.head.load(relaxed::VALIDATED);
-            if self.post.court.is_there(head).is_ok() {
+            // PUBLISH: a position that is taken, and has no message yet, may be followed by
+            // one that has.
+            let tail = self.post.court.tail.load(publish::ACQUIRE);
+            if tail > self.post.court.head.load(relaxed::VALIDATED) {
                 return Ok(None);
             }
-            if let Ok(Some(taken)) = self.look_around() {
+            if let Some(taken) = self.look_around()? {
                 return Ok(Some(taken));
             }
         }
@@ -364,7 +377,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     fn look_around(&mut self) -> Result<Option<Taken>, NoMessage> {
         match self.post.look_around(true) {
             Ok(Some(estate)) => Ok(Some(Taken::again(estate))),
-            Ok(None) => Err(NoMessage::Empty),
+            Ok(None) => Ok(None),
             Err(corrupt) => Err(self.poison(corrupt)),
         }
     }

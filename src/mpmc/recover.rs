@@ -19,6 +19,7 @@ use super::post::{Court, EVERYBODY, Side};
 use super::words::{NO_CLAIM, Slot, claimed, covers, near};
 use crate::atomic::{Bug, claim as edge, publish, relaxed, seeded};
 use crate::error::Corrupt;
+use crate::layout::POSITION_LIMIT;
 use crate::payload::Payload;
 use crate::seat::{self, SeatState, Vacated};
 
@@ -83,6 +84,9 @@ impl<M: Payload + ?Sized> Court<M> {
         for n in 0..count {
             // CLAIM: whoever took a position below has noted it. Pairs with `Post::claim`.
             let counter = self.counter(side).load(edge::COUNTER);
+            if counter > POSITION_LIMIT {
+                return Err(Corrupt { word: "counter", value: counter });
+            }
             let position = near(counter, start.wrapping_add(n));
             if counter <= position {
                 // Nobody has taken it.

@@ -71,6 +71,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     /// # Errors
     /// [`WaitError::Timeout`], [`WaitError::Cancelled`], [`WaitError::Fault`].
     pub fn wait_for_peer(&mut self, timeout: Option<Duration>) -> Result<(), WaitError> {
+        self.post.gate.check(0)?;
         self.settle();
         // Whoever died unnoticed is not there.
         let looked = self.post.look_around(false);
