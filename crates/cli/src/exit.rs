@@ -1,7 +1,7 @@
 //! How a command ends: the exit code, and one line that says what to do next.
 //!
 //! ```text
-//!   0  done; of a stream: it came to its end
+//!   0  done; of a stream or ring: it came to its end
 //!   1  another error, or a receiver that closed early (quietly)
 //!   2  usage, or an address with nothing usable under it
 //!   3  the peer died or aborted
@@ -105,6 +105,7 @@ fn advice(error: &Error) -> (u8, &'static str) {
         Error::Option { .. } => (2, "give another value"),
         Error::InUse { .. } => (1, "wait until nobody has it open, or choose another name"),
         Error::Over { .. } => (2, "remove it with `annulus rm`, or choose another name"),
+        Error::NoSeat { .. } => (1, "wait until one of them has ended, or choose another name"),
         Error::SeatTaken { .. } => (1, "wait until that process has ended, or choose another name"),
         Error::Os { source, .. } => os_advice(source),
         _ => (1, "`annulus inspect` shows what stands there"),

@@ -70,7 +70,7 @@ fn address(file: &Path) -> Option<String> {
 }
 
 fn listed(found: &[Facts]) -> String {
-    format!("{:#}\n", Value::Array(found.iter().map(Facts::json).collect()))
+    format!("{:#}\n", Value::Array(found.iter().map(|facts| facts.json(false)).collect()))
 }
 
 fn table(found: &[Facts]) -> String {
@@ -80,18 +80,28 @@ fn table(found: &[Facts]) -> String {
     let mut table =
         Table::new(["address", "kind", "capacity", "waiting", "sender", "receiver", "bytes"]);
     for facts in found {
-        let seat = |role| facts.seats.iter().find(|seat| seat.role == role).map(occupant);
         table.row([
             shown(&facts.address),
             facts.kind.to_owned(),
             facts.capacity.to_string(),
             facts.waiting.to_string(),
-            seat("sender").unwrap_or_default(),
-            seat("receiver").unwrap_or_default(),
+            side(facts, "sender"),
+            side(facts, "receiver"),
             facts.size.to_string(),
         ]);
     }
     table.to_string()
+}
+
+/// Who is on one side.
+fn side(facts: &Facts, role: &str) -> String {
+    let seats: Vec<_> = facts.shown(false).filter(|(_, seat)| seat.role == role).collect();
+    match (&seats[..], seats.iter().filter(|(_, seat)| seat.held).count()) {
+        ([], _) => "nobody".to_owned(),
+        ([(_, seat)], _) => occupant(seat),
+        (_, 0) => "died".to_owned(),
+        (_, held) => format!("{held} of them"),
+    }
 }
 
 #[cfg(test)]

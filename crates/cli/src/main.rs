@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   main ── send · recv ── naming          what is made, found, replaced, left
-//!     │                 ── signals · standard · progress
+//!     │        └─ messages ── signals · standard · progress
 //!     ├──── inspect · ls · rm ── facts     what an observer sees
 //!     └──── demo
 //!   exit: codes and last words, for all of them
@@ -13,6 +13,7 @@ mod exit;
 mod facts;
 mod inspect;
 mod ls;
+mod messages;
 mod naming;
 mod progress;
 mod recv;
@@ -27,6 +28,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::messages::{Kind, Manner, Wanted};
+
 /// Lock-free ring buffers in shared memory
 ///
 /// An address is shm:NAME, for POSIX shared memory, or file:PATH.
@@ -39,43 +42,43 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; of a stream: it came to its end
+  0  done; of a stream or ring: it came to its end
   1  another error, or a receiver that closed early (quietly, as for `| head`)
   2  usage, or an address with nothing usable under it
   3  the peer died or aborted; what had been sent was delivered first";
 
+/// Capacity of a stream in bytes, unless its sender says another.
+const STREAM: u64 = 1 << 20;
+
 #[derive(Subcommand)]
 enum Command {
-    /// Send standard input to the one who receives at this address
+    /// Send standard input to who receives at this address
     ///
-    /// Makes the stream; a left-over of one that is over is replaced. Either side may start
-    /// first. Ends when all has been received.
+    /// A stream is made by its sender, and a left-over of one that is over is replaced; the
+    /// sender ends when all has been received. Rings of messages (--kind) are made by whoever
+    /// comes first; a sender ends when all is sent. Either side may start first.
     #[command(after_help = EXIT_CODES)]
     Send {
         /// shm:NAME or file:PATH
         #[arg(value_name = "ADDR")]
         address: String,
-        /// How much may wait in the ring: a power of two, at least 8
-        #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
-        capacity: u64,
-        /// Leave the stream's name when it is over, and replace none
-        #[arg(long)]
-        keep: bool,
+        #[command(flatten)]
+        wanted: Wanted,
     },
     /// Receive what is sent at this address, to standard output
     ///
-    /// Waits until a sender comes. Either side may start first.
+    /// Waits until a sender comes, and ends when all senders have ended. Either side may
+    /// start first. With --kind mpmc each message goes to one of the receivers, and is written
+    /// before it is released; with --kind broadcast each receiver gets every message.
     #[command(after_help = EXIT_CODES)]
     Recv {
         /// shm:NAME or file:PATH
         #[arg(value_name = "ADDR")]
         address: String,
-        /// How long to wait for a sender [default: for ever]
-        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-        timeout: Option<Duration>,
-        /// Leave the stream's name when it is over
-        #[arg(long)]
-        keep: bool,
+        #[command(flatten)]
+        wanted: Wanted,
+        #[command(flatten)]
+        manner: Manner,
     },
     /// Show one segment closely: kind, capacity, what waits, who is on its seats
     ///
@@ -88,6 +91,9 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Empty seats too
+        #[arg(long)]
+        all: bool,
     },
     /// List the segments of this user in directories
     ///
@@ -128,14 +134,31 @@ fn main() -> ExitCode {
     // Started as the other process of a measurement?
     annulus_measure::peer::enter();
     let result = match Cli::parse().command {
-        Command::Send { address, capacity, keep } => send::run(&address, capacity, keep),
-        Command::Recv { address, timeout, keep } => recv::run(&address, timeout, keep),
-        Command::Inspect { address, json } => inspect::run(&address, json),
+        Command::Send { address, wanted } => send(&address, &wanted),
+        Command::Recv { address, wanted, manner } => recv(&address, &wanted, &manner),
+        Command::Inspect { address, json, all } => inspect::run(&address, json, all),
         Command::Ls { paths, json } => ls::run(&paths, json),
         Command::Rm { address, force } => rm::run(&address, force),
         Command::Demo { file } => return demo(file),
     };
     exit::report(result)
+}
+
+fn send(address: &str, wanted: &Wanted) -> exit::Result {
+    wanted.check()?;
+    match wanted.kind {
+        Kind::Stream => send::run(address, wanted.capacity.unwrap_or(STREAM), wanted.keep),
+        _ => messages::send(address, wanted),
+    }
+}
+
+fn recv(address: &str, wanted: &Wanted, manner: &Manner) -> exit::Result {
+    wanted.check()?;
+    manner.check(wanted)?;
+    match wanted.kind {
+        Kind::Stream => recv::run(address, manner.timeout, wanted.keep),
+        _ => messages::recv(address, wanted, manner),
+    }
 }
 
 /// A time as people write it: `2`, `0.5`.

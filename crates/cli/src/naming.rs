@@ -8,8 +8,12 @@
 //!   left over                    send replaces it
 //! ```
 //!
+//! Rings of messages are joined by whoever comes, so only their going is decided here: with
+//! the last one out, unless work is left.
+//!
 //! Whether somebody lives there is the kernel's word alone. Imports: exit, facts.
 
+use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +21,7 @@ use annulus::stream::{Ring, Sender};
 use annulus::{Error, Kind, Observer, SeatState, SeatView};
 
 use crate::exit::{Failure, Result, shown};
-use crate::facts::occupant;
+use crate::facts::{Unread, occupant};
 use crate::signals::Signals;
 
 /// The type tag of streams that go when they are over.
@@ -91,7 +95,18 @@ impl Seen {
     }
 }
 
-/// A stream's name, and what to do with it in the end.
+/// What a name stands for, and so when it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// A transfer: over when one side has gone.
+    Transfer,
+    /// Work, which stays until it is done.
+    Work,
+    /// News, which nobody wants who was not there.
+    News,
+}
+
+/// A ring's name, and what to do with it in the end.
 #[derive(Clone)]
 pub struct Named {
     pub address: String,
@@ -99,13 +114,15 @@ pub struct Named {
     pub id: u64,
     /// It stays.
     pub kept: bool,
+    pub holds: Holds,
 }
 
 impl Named {
-    /// Removes the name, unless it stays or somebody still has the stream open: then he is
-    /// the last one out. This process must have dropped all that it has of it.
+    /// Removes the name, unless it stays, or work is left, or somebody still has the ring
+    /// open: then he is the last one out. This process must have dropped all that it has of
+    /// it.
     pub fn remove(&self) -> Result {
-        if self.kept || !self.is_there() {
+        if self.kept || !self.is_over(0) {
             return Ok(());
         }
         match annulus::unlink_unused(&self.address) {
@@ -114,17 +131,48 @@ impl Named {
         }
     }
 
-    /// Removes the name, unless it stays, even though this process has the stream open.
+    /// As [`remove`](Self::remove), even though this process has the ring open.
     pub fn remove_in_use(&self) {
-        if !self.kept && self.is_there() {
+        if !self.kept && self.is_over(1) {
             // About to die: nobody to tell.
             let _ = annulus::unlink(&self.address);
         }
     }
 
-    /// Whether the name is still this stream's.
-    fn is_there(&self) -> bool {
-        Observer::open_guarded(&self.address).is_ok_and(|seen| seen.creation_id() == self.id)
+    /// Says what work is left that nobody does. `own`: how many seats this process holds.
+    pub fn tell_what_is_left(&self, own: usize) {
+        if let Some(Unread { messages: messages @ 1.., seated }) = self.unread()
+            && self.holds == Holds::Work
+            && seated <= own
+        {
+            let are = if messages == 1 { "message is" } else { "messages are" };
+            let address = shown(&self.address);
+            // Nobody left to tell: no matter.
+            let _ = writeln!(
+                io::stderr(),
+                "annulus: {messages} {are} left in {address}; `annulus recv` gets them, \
+                 `annulus rm {address}` removes them"
+            );
+        }
+    }
+
+    /// Whether nobody needs the name, this process and its seats aside.
+    fn is_over(&self, own: usize) -> bool {
+        self.unread().is_some_and(|unread| match self.holds {
+            Holds::Transfer => true,
+            Holds::Work => unread.seated <= own && unread.messages == 0,
+            Holds::News => unread.seated <= own,
+        })
+    }
+
+    /// What is left, if the name is still this ring's.
+    fn unread(&self) -> Option<Unread> {
+        let seen = Observer::open_guarded(&self.address).ok()?;
+        if seen.creation_id() != self.id {
+            return None;
+        }
+        // What can't be told is somebody's.
+        Some(Unread::of(&seen).unwrap_or(Unread { messages: 1, seated: usize::MAX }))
     }
 }
 
@@ -160,7 +208,8 @@ fn seated(ring: &Ring, address: &str, kept: bool) -> Result<(Sender, Named)> {
     let refused = |error| Failure::refused(address, &error);
     let id = Observer::open_guarded(address).map_err(refused)?.creation_id();
     let sender = ring.sender().map_err(refused)?;
-    Ok((sender, Named { address: address.to_owned(), id, kept }))
+    let named = Named { address: address.to_owned(), id, kept, holds: Holds::Transfer };
+    Ok((sender, named))
 }
 
 /// Removes a left-over, or says why it may not. In the time of grace it may also do neither.

@@ -13,7 +13,7 @@ use annulus::stream::{Receiver, Ring};
 use annulus::{Error, Field, Observer, RecvError, SeatState, SeatView};
 
 use crate::exit::{Failure, Result, shown};
-use crate::naming::{self, GRACE, Named, Pauses, Seen};
+use crate::naming::{self, GRACE, Holds, Named, Pauses, Seen};
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::standard;
@@ -52,7 +52,9 @@ fn find(
             // It may have been replaced since that look; as long as it is open it is not.
             let id = Observer::open_guarded(address).map_or(seen.id, |now| now.creation_id());
             let kept = keep || seen.is_kept();
-            return Ok(Some((receiver, Named { address: address.to_owned(), id, kept })));
+            let holds = Holds::Transfer;
+            let named = Named { address: address.to_owned(), id, kept, holds };
+            return Ok(Some((receiver, named)));
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Failure::other(format!(

@@ -113,6 +113,7 @@ impl Signals {
         if let Some(named) = &self.stream().named {
             // The peer learns of it by the kernel, and needs the name no more.
             named.remove_in_use();
+            named.tell_what_is_left(1);
         }
         die(signal);
     }

@@ -13,6 +13,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 /// What a pipe is made to hold, where it can be: as much as any user may ask for.
 const PIPE: i32 = 1 << 20;
 
+/// How long it may take to notice that somebody wants to stop.
+const SLICE: Duration = Duration::from_millis(100);
+
 /// Lets a pipe hold more than the usual 64 KiB, so that those at its ends wait less for one
 /// another. What is no pipe, or may not be changed, stays as it is.
 pub fn widen(file: &impl AsFd) {
@@ -30,6 +33,24 @@ pub fn is_readable(input: &Stdin, timeout: Duration) -> io::Result<bool> {
 /// Waits until standard output takes something, be it the news that nobody reads it.
 pub fn is_writable(output: &Stdout, timeout: Duration) -> io::Result<bool> {
     is_ready(output.as_fd(), PollFlags::POLLOUT, timeout)
+}
+
+/// Writes all of some bytes, waiting where standard output does not block. `false`: it did
+/// not take them yet, and `stop` says to give up.
+pub fn write_all(output: &Stdout, bytes: &[u8], stop: impl Fn() -> bool) -> io::Result<bool> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match nix::unistd::write(output, rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::EINTR | Errno::EAGAIN) if stop() => return Ok(false),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                is_writable(output, SLICE)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
 }
 
 fn is_ready(file: BorrowedFd<'_>, flags: PollFlags, timeout: Duration) -> io::Result<bool> {
