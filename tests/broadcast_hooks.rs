@@ -5,13 +5,20 @@
 mod casts;
 mod support;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use annulus::broadcast::{Receiver, Ring, Sender, Start};
-use annulus::hooks::{Bug, kill_before, seed};
+use annulus::hooks::{Bug, count, kill_before, seed};
 use annulus::{TryRecvError, TrySendError};
 use casts::site::{PLACES, Place, Site};
 use casts::{LONG, quiet};
+
+/// A seeded bug is the whole process's: tests run one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A message: its position, and which life of a sender sent it, in each of its words.
 type Words = [u64; 4];
@@ -244,6 +251,7 @@ fn everywhere(place: Place, verbs: &[Verb]) -> u64 {
 
 #[test]
 fn a_sender_killed_anywhere_commits_each_message_whole_or_not() {
+    let _alone = alone();
     for place in PLACES {
         let kills = everywhere(place, &SENDERS);
         println!("{place:?}: {kills} kills");
@@ -253,6 +261,7 @@ fn a_sender_killed_anywhere_commits_each_message_whole_or_not() {
 
 #[test]
 fn a_receiver_killed_anywhere_holds_nobody_back() {
+    let _alone = alone();
     for place in PLACES {
         let kills = everywhere(place, &RECEIVERS);
         println!("{place:?}: {kills} kills");
@@ -286,10 +295,38 @@ fn is_torn(marked: bool) -> bool {
 
 #[test]
 fn a_slot_that_is_written_without_a_mark_is_noticed() {
+    let _alone = alone();
     quiet();
     assert!(!is_torn(true));
     seed(Some(Bug::NoWritingMark));
     let torn = is_torn(false);
     seed(None);
     assert!(torn, "the net has a hole");
+}
+
+#[test]
+fn a_send_takes_five_accesses_and_a_receive_three_whatever_the_capacity() {
+    let _alone = alone();
+    for (place, capacity) in PLACES.into_iter().flat_map(|it| [(it, 2), (it, 8), (it, 1024)]) {
+        let options = Ring::<Words>::options().capacity(capacity).seats(3);
+        for lossless in [false, true] {
+            let site = Site::new(place, &options.clone().lossless(lossless));
+            let (mut sender, mut receiver) =
+                (site.ring.sender().unwrap(), site.open().receiver().unwrap());
+            let flag = u64::from(lossless);
+            let cadence = (capacity / 8).clamp(1, 32);
+            for position in 0..2 * capacity {
+                // The mark, the message, its stamp, the tail, the flag of sleepers.
+                let (sent, accesses) = count(|| sender.try_send(words(position, 0)));
+                // And in a lossless ring at most once in a cadence: the seats' states and the
+                // position, the limit, the same again.
+                assert!(sent.is_ok() && (accesses == 5 || (lossless && accesses <= 5 + 7)));
+                // The stamp, the message, the stamp; what is told, and the flag of the sender.
+                let told = if (position + 1).is_multiple_of(cadence) { 1 + flag } else { 0 };
+                assert_eq!(count(|| receiver.try_recv().unwrap()), (words(position, 0), 3 + told));
+            }
+            // The stamp twice, the sender's seat.
+            assert_eq!(count(|| receiver.try_recv()), (Err(TryRecvError::Empty), 3));
+        }
+    }
 }

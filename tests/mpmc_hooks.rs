@@ -297,7 +297,12 @@ fn walk(world: &mut World, step: Step) {
 #[test]
 fn any_number_of_kills_of_anybody_in_any_order_leaves_an_exact_account() {
     let cases = u32::try_from(scale::scaled(200)).unwrap();
-    let config = ProptestConfig { cases, failure_persistence: None, ..Default::default() };
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 60,
+        ..Default::default()
+    };
     let place = prop::sample::select([Place::Heap, Place::Memfd].as_slice());
     let start = prop_oneof![Just(0), (1u64 << 52) - 20..(1 << 52), Just((1 << 61) - 7)];
     let capacity = (0..=3u32).prop_map(|log| 1u64 << log);

@@ -83,10 +83,11 @@ pub enum Start {
     /// With the next message to be sent.
     #[default]
     Newest,
-    /// With the oldest message that is still there.
+    /// With the oldest message that is still there; of a lossless ring, with the oldest that
+    /// its sender has not been allowed to write over.
     Oldest,
-    /// With the message of that position; what is not there any more is
-    /// [`Lagged`](crate::TryRecvError::Lagged).
+    /// With the message of that position; what is not there any more, or of a lossless ring
+    /// was given up, is [`Lagged`](crate::TryRecvError::Lagged).
     Position(u64),
 }
 

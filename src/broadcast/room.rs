@@ -8,7 +8,8 @@
 //! A receiver that comes is not overrun, by cases. 1. Its fence came first: the sender's
 //! second look sees its position, and it writes no further than a lap beyond that. 2. The
 //! sender's came first: the joiner sees the limit, and begins where even a sender that goes
-//! up to it does not come.
+//! up to it does not come. A sender that dies between its limit and its fence leaves that
+//! fence to its successor, in `Sender::attach`.
 
 use super::sender::Sender;
 use crate::atomic::{Join, relaxed, retire};

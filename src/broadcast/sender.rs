@@ -301,7 +301,8 @@ impl<M: Payload + ?Sized> Blocked for Until<'_, M> {
 /// Fixed-size messages.
 impl<T: Message> Sender<T> {
     /// Sends without waiting: no allocation, and no system call unless a receiver sleeps.
-    /// In overwrite mode wait-free.
+    /// In overwrite mode wait-free. It notices no death: one who only tries calls
+    /// [`wait_for_peer`](Self::wait_for_peer) with no time while a lossless ring is full.
     ///
     /// # Errors
     /// Gives the message back: [`TrySendError::Full`], in a lossless ring, while a receiver

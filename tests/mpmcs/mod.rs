@@ -8,6 +8,9 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod campaign;
+pub mod journal;
+pub mod life;
 pub mod site;
 #[cfg(feature = "test-hooks")]
 pub mod verb;

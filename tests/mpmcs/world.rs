@@ -262,22 +262,37 @@ impl World {
                 self.attach_receiver(who, None);
             }
         }
-        let who = self.receivers.iter().position(Option::is_some).expect("a receiver has a seat");
+        let here: Vec<_> =
+            (0..self.receivers.len()).filter(|who| self.receivers[*who].is_some()).collect();
+        let who = *here.first().expect("a receiver has a seat");
         self.ask_all();
-        while !self.outstanding().is_empty() {
-            let said = self.recv_said(who, RecvVerb::Wait(2_000), None).unwrap();
-            assert_eq!(said, Ok(1), "lost: {:?}", self.outstanding());
-        }
-        // Also what an heir has still to settle, of messages that were read before.
-        let mut quiet = 0;
-        while quiet < 2 {
-            let said = self.recv_said(who, RecvVerb::Wait(2), None).unwrap();
-            quiet = if said.is_ok() { 0 } else { quiet + 1 };
+        // Each of them: an heir's estate is his alone. Also what was read before.
+        let mut quiet = 0_u32;
+        let mut rounds = 0;
+        while !self.outstanding().is_empty() || !self.is_settled(quiet) {
+            rounds += 1;
+            assert!(rounds < 200, "lost: {:?}", self.outstanding());
+            let mut got = 0;
+            for who in &here {
+                let said = self.recv_said(*who, RecvVerb::Wait(3), None).unwrap();
+                got += said.unwrap_or(0);
+            }
+            quiet = if got > 0 { 0 } else { quiet + 1 };
         }
         self.ask_all();
         self.check_seats();
         self.check_laps(who);
         self.check_seen();
+    }
+
+    /// Whether nothing is left of the dead; on the heap nobody can look, so after a round in
+    /// which nothing came.
+    fn is_settled(&self, quiet: u32) -> bool {
+        let states = [0, 1, 3, 4];
+        match self.site.file {
+            Some(_) => (0..2 * self.seats).all(|seat| states.contains(&self.site.seat(seat).state)),
+            None => quiet > 0,
+        }
     }
 
     /// Those who live claim nothing unsettled; of the dead nothing is left.
