@@ -159,6 +159,8 @@ pub struct Waiter {
     /// The last sleep that its slice ended although the ring was ready, and when: judged
     /// later, since a notifier may have been on his way.
     suspect: Mutex<Option<(Ticket, Instant)>>,
+    /// When a wait last looked around, or the first began: one of many short waits has to.
+    looked_around: Mutex<Option<Instant>>,
 }
 
 /// What a waiting operation looks at.
@@ -177,7 +179,13 @@ pub(crate) trait Blocked {
 
 impl Waiter {
     pub(crate) fn new(event: Event, patience: Patience) -> Arc<Self> {
-        Arc::new(Self { event, patience, cancelled: Word::new(0), suspect: Mutex::new(None) })
+        Arc::new(Self {
+            event,
+            patience,
+            cancelled: Word::new(0),
+            suspect: Mutex::new(None),
+            looked_around: Mutex::new(None),
+        })
     }
 
     /// What it waits on.
@@ -201,6 +209,21 @@ impl Waiter {
     pub(crate) fn rescues(&self) -> u64 {
         self.judge();
         self.event.rescues()
+    }
+
+    /// Whether a slice has passed since anybody looked around; then the caller does. By the
+    /// clock, not by how a sleep ended: a storm of signals or of idle wake-ups, or of waits
+    /// shorter than a slice, must not keep a death unseen. Models know no time.
+    pub(crate) fn is_time(&self, now: Instant) -> bool {
+        if cfg!(loom) {
+            return false;
+        }
+        let mut last = self.looked_around.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = now.saturating_duration_since(*last.get_or_insert(now)) >= self.patience.slice;
+        if due {
+            *last = Some(now);
+        }
+        due
     }
 
     /// Notes a sleep that its slice ended although the ring was ready.
@@ -272,9 +295,8 @@ fn poll<B: Blocked>(
     blocked: &mut B,
     deadline: Option<Instant>,
 ) -> Option<Result<B::Outcome, Unfinished>> {
-    let Patience { spin, yielding, slice } = blocked.waiter().patience;
+    let Patience { spin, yielding, .. } = blocked.waiter().patience;
     let mut began = None;
-    let mut looked_around = None;
     let mut polls = POLLS_A_LOOK;
     loop {
         if let Some(outcome) = blocked.look() {
@@ -288,6 +310,11 @@ fn poll<B: Blocked>(
             continue;
         }
         let now = Instant::now();
+        if blocked.waiter().is_time(now)
+            && let Some(outcome) = blocked.look_around()
+        {
+            return Some(Ok(outcome));
+        }
         if deadline.is_some_and(|deadline| now >= deadline) {
             return Some(Err(Unfinished::TimedOut));
         }
@@ -298,12 +325,6 @@ fn poll<B: Blocked>(
             }
             polls = 1;
             yield_now();
-        }
-        if now.duration_since(*looked_around.get_or_insert(now)) >= slice {
-            looked_around = Some(now);
-            if let Some(outcome) = blocked.look_around() {
-                return Some(Ok(outcome));
-            }
         }
         for _ in 0..polls {
             pause();
@@ -322,7 +343,6 @@ fn sleep_in_slices<B: Blocked>(
     deadline: Option<Instant>,
 ) -> Result<B::Outcome, Unfinished> {
     let slice = blocked.waiter().patience.slice;
-    let mut looked_around = Instant::now();
     blocked.waiter().judge();
     loop {
         let ticket = blocked.waiter().event.prepare();
@@ -335,16 +355,13 @@ fn sleep_in_slices<B: Blocked>(
             return Err(Unfinished::Cancelled);
         }
         let now = Instant::now();
+        if blocked.waiter().is_time(now)
+            && let Some(outcome) = blocked.look_around()
+        {
+            return Ok(outcome);
+        }
         if deadline.is_some_and(|deadline| now >= deadline) {
             return Err(Unfinished::TimedOut);
-        }
-        // By the clock, not by how a sleep ended: a storm of signals or of idle wake-ups
-        // must not keep a death unseen. Models know no time.
-        if !cfg!(loom) && now.duration_since(looked_around) >= slice {
-            looked_around = now;
-            if let Some(outcome) = blocked.look_around() {
-                return Ok(outcome);
-            }
         }
         let Some(ticket) = ticket else {
             std::thread::sleep(UNNOTED);

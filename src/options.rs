@@ -133,6 +133,10 @@ impl<R> Options<R> {
         self.max_len = Some(bytes);
     }
 
+    pub(crate) fn owner_asked(&self) -> Option<u32> {
+        self.access.owner
+    }
+
     pub(crate) fn set_seats(&mut self, seats: u64) {
         self.seats = Some(seats);
     }
@@ -415,7 +419,7 @@ impl<R: RingKind> Options<R> {
         Ok(self.format()?.len)
     }
 
-    fn expect(&self) -> Expect {
+    pub(crate) fn expect(&self) -> Expect {
         let mut expect = R::expect();
         if let Some(kind) = self.kind {
             expect.kind = kind;

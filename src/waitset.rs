@@ -45,6 +45,8 @@ pub(crate) mod sealed {
 /// it may be) on the one that is due. Whoever was due last is asked last, so that one busy
 /// ring starves no other.
 ///
+/// A member that has ended stays due: the caller leaves it out of the next wait.
+///
 /// It spins, yields and sleeps as the first endpoint's options say. Asleep it waits on all
 /// rings with one system call (`futex_waitv`, Linux 5.16), of up to 128 rings; of more, of
 /// rings that wait by spinning or by semaphores, and on older kernels, it looks once a
@@ -68,6 +70,8 @@ pub(crate) mod sealed {
 pub struct WaitSet {
     /// Where the next look begins.
     next: usize,
+    /// When somebody last looked for the dead, or the first wait began.
+    looked_around: Option<Instant>,
 }
 
 impl WaitSet {
@@ -124,7 +128,7 @@ impl WaitSet {
 
 /// The stages of waiting.
 fn wait(
-    set: &WaitSet,
+    set: &mut WaitSet,
     members: &mut [&mut dyn Waitable],
     deadline: Option<Instant>,
 ) -> Result<usize, WaitError> {
@@ -139,7 +143,6 @@ fn wait(
         };
     };
     let began = Instant::now();
-    let mut looked_around = began;
     let mut polling = true;
     for member in &*members {
         member.how().judge();
@@ -149,14 +152,18 @@ fn wait(
         if members.iter().any(|member| member.how().is_cancelled()) {
             return Err(WaitError::Cancelled);
         }
-        if deadline.is_some_and(|deadline| now >= deadline) {
-            return Err(WaitError::Timeout);
-        }
-        if now.duration_since(looked_around) >= patience.slice {
-            looked_around = now;
+        // By the clock: many short waits must not keep a death unseen.
+        if now.saturating_duration_since(*set.looked_around.get_or_insert(now)) >= patience.slice {
+            set.looked_around = Some(now);
             for member in &mut *members {
                 member.look_for_the_dead();
             }
+            if let Some(index) = set.due(members) {
+                return Ok(index);
+            }
+        }
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return Err(WaitError::Timeout);
         }
         let waited = now.duration_since(began);
         let asleep = waited >= patience.spin.saturating_add(patience.yielding);

@@ -134,6 +134,39 @@ fn the_newest_is_seen_without_being_taken() {
 }
 
 #[test]
+fn one_who_is_late_skips_to_the_newest_and_knows_how_many() {
+    for sent in [0, 3, 8, 9, 30] {
+        let ring = ring(8, false);
+        let (mut sender, mut receiver) = (ring.sender().unwrap(), ring.receiver().unwrap());
+        send(&mut sender, 0..sent);
+        let lagged = match receiver.try_recv() {
+            Err(TryRecvError::Lagged(missed)) => missed,
+            Ok(0) => 1,
+            other => {
+                assert_eq!(other, Err(TryRecvError::Empty));
+                0
+            }
+        };
+        assert_eq!(receiver.skip_to_newest(), Ok(sent - lagged));
+        send(&mut sender, sent..sent + 1);
+        assert_eq!(all(&mut receiver), messages(sent..sent + 1));
+    }
+}
+
+#[test]
+fn an_observer_can_ask_for_a_type_tag() {
+    let name = format!("shm:annulus-test-tag-{}-{:x}", std::process::id(), 0x7a65);
+    let options = Ring::<u64>::options().capacity(8).type_tag(7);
+    let ring = options.create_new(&name).unwrap();
+    let refused = annulus::broadcast::Observer::<u64>::open(&name).err();
+    assert!(matches!(refused, Some(Error::Mismatch { field: Field::TypeTag, .. })));
+    let mut observer = annulus::broadcast::Observer::open_as(&name, &options).unwrap();
+    annulus::unlink(&name).unwrap();
+    ring.sender().unwrap().send(5).unwrap();
+    assert_eq!(observer.try_recv(), Ok(5));
+}
+
+#[test]
 fn a_sender_goes_on_where_another_ended() {
     let ring = ring(8, false);
     let mut receiver = ring.receiver().unwrap();

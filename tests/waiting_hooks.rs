@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use annulus::hooks::{kill_before, trace};
 use annulus::spsc::Ring;
+use annulus::{RecvError, SendError};
 
 const SLICE: Duration = Duration::from_millis(60);
 
@@ -170,4 +171,51 @@ fn a_sleeper_killed_at_any_step_leaves_an_event_that_works() {
             }
         }
     }
+}
+
+/// One who dies, as far as others can see.
+fn dies<E: 'static>(endpoint: E, act: impl FnOnce(&mut E)) {
+    let mut endpoint = endpoint;
+    let killed = kill_before(1, move || act(&mut endpoint));
+    assert!(killed.is_none(), "it was killed");
+}
+
+#[test]
+fn many_waits_shorter_than_a_slice_notice_a_death() {
+    let (slice, short) = (Duration::from_millis(20), Duration::from_micros(300));
+    let ring = Ring::<u64>::options().slice(slice).create_memfd("short").unwrap();
+    let mut receiver = ring.receiver().unwrap();
+    let sender = ring.sender().unwrap();
+    assert_eq!(receiver.recv_timeout(short), Err(RecvError::Timeout));
+    dies(sender, |sender| sender.try_send(1).unwrap());
+    while let Err(error) = receiver.recv_timeout(short) {
+        if error == RecvError::Died {
+            break;
+        }
+        assert_eq!(error, RecvError::Timeout);
+    }
+
+    let ring = annulus::stream::Ring::options().capacity(8).slice(slice);
+    let ring = ring.create_memfd("short").unwrap();
+    let (mut sender, receiver) = (ring.sender().unwrap(), ring.receiver().unwrap());
+    sender.send(&[0; 8]).unwrap();
+    dies(receiver, |receiver| {
+        receiver.try_recv(&mut [0]).unwrap();
+    });
+    while let Err(error) = sender.send_timeout(&[0], short) {
+        if error == SendError::Died(()) {
+            break;
+        }
+        assert_eq!(error, SendError::Timeout(()));
+    }
+
+    let ring = Ring::<u64>::options().slice(slice).create_memfd("short").unwrap();
+    let mut receiver = ring.receiver().unwrap();
+    let sender = ring.sender().unwrap();
+    dies(sender, |sender| sender.try_send(1).unwrap());
+    let mut set = annulus::WaitSet::new();
+    while let Err(error) = set.wait(&mut [&mut receiver], Some(short)) {
+        assert_eq!(error, annulus::WaitError::Timeout);
+    }
+    assert_eq!(receiver.try_recv(), Err(annulus::TryRecvError::Died));
 }

@@ -8,9 +8,10 @@ use super::reader::{Reader, View};
 use super::receiver::copied;
 use crate::error::{Error, TryRecvError};
 use crate::message::Message;
+use crate::options::Options;
 use crate::options::sealed::Sealed;
 use crate::payload::Payload;
-use crate::segment::{Access, Address, Segment};
+use crate::segment::{Access, Address, Expect, Segment};
 
 /// One who receives a broadcast without the right to write: it maps the segment read-only,
 /// takes no seat, holds nobody back and can't be woken, so it polls. Of a lossless ring it
@@ -50,8 +51,22 @@ impl<M: Payload + ?Sized> Observer<M> {
     }
 
     fn with(address: &str, access: Access) -> Result<Self, Error> {
+        Self::expecting(address, access, &Ring::<M>::expect())
+    }
+
+    /// As [`open`](Self::open), of a ring that is as these options say: with a type tag of
+    /// their own, say, or another owner's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(address: &str, options: &Options<Ring<M>>) -> Result<Self, Error> {
+        let access = Access { owner: options.owner_asked(), ..Access::OBSERVER };
+        Self::expecting(address, access, &options.expect())
+    }
+
+    fn expecting(address: &str, access: Access, expect: &Expect) -> Result<Self, Error> {
         let (segment, format) = Segment::open_named(&Address::parse(address)?, access, false)?;
-        format.check(&Ring::<M>::expect())?;
+        format.check(expect)?;
         let mut reader = Reader::new(&Arc::new(segment), &format)?;
         // Nobody waits for one who is not there.
         reader.may_be_lapped();

@@ -215,6 +215,23 @@ impl<M: Payload + ?Sized> Receiver<M> {
         Ok(self.reader.latest(look)?)
     }
 
+    /// Goes on with the next message to be sent, and says how many that skips: for one who is
+    /// late and has seen the [`latest`](Self::latest_with). What a lag has lost counts too.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Fault`].
+    pub fn skip_to_newest(&mut self) -> Result<u64, TryRecvError> {
+        self.reader.gate.check(0)?;
+        let newest = self.reader.newest();
+        let newest = newest.map_err(|it| TryRecvError::Fault(self.reader.poison(it)))?;
+        let missed = core::mem::take(&mut self.missed);
+        self.reader.gate.open_to(POSITION_LIMIT);
+        let skipped = newest.saturating_sub(self.reader.position);
+        self.reader.position += skipped;
+        self.tell();
+        Ok(missed + skipped)
+    }
+
     #[inline(always)]
     pub(super) fn ready(&mut self) -> Result<(), NoMessage> {
         if self.reader.is_ready() { Ok(()) } else { self.look_closer() }

@@ -25,6 +25,11 @@
 //! messages that take long to write should go round the ring, by their handles. See
 //! docs/guarantees.md.
 //!
+//! `Closed` and `Died` speak of *now*: nobody of the other side is there. Somebody may come
+//! later, and a message that a living receiver holds under a guard comes again only if there
+//! is somebody left when he dies. A program in which all must be done keeps an endpoint of its
+//! own until it is, as `examples/work_queue.rs` does.
+//!
 //! Memory: 640 bytes, 256 for each seat of one side (64 unless the options say another
 //! number), a slot per message, as of an spsc ring, and one page per endpoint.
 //!
