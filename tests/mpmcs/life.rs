@@ -11,7 +11,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork};
 
-use super::journal::{AGAIN, GIVEN_UP, GOT, Journal, Notes, SENT};
+use super::journal::{AGAIN, GIVEN_UP, GOT, Journal, Note, Notes, SENT};
 use super::{Random, mix};
 
 /// A message: its number, its sender's life, its place among that life's, and a check.
@@ -54,7 +54,7 @@ pub fn begin(
             set_pdeathsig(Signal::SIGKILL).unwrap();
             let lived = catch_unwind(AssertUnwindSafe(|| match side {
                 Side::Sends => send(&open(), notes, own, life, random),
-                Side::Receives => recv(&open(), notes, own, random),
+                Side::Receives => counting_doubt(own, || recv(&open(), notes, own, random)),
             }));
             own.failed.set(u64::from(lived.is_err()));
             // SAFETY: ends the process at once, as a forked child should.
@@ -200,7 +200,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Counts what is retired: noted before each store that does it, so that of a message in
+/// doubt it is known that it can be.
+fn counting_doubt(own: &Journal, call: impl FnOnce()) {
+    let doubt = std::ptr::from_ref(&own.doubt) as usize;
+    let noting = move |edge: &'static str, _: usize, value: u64| {
+        if edge == "retire::RELEASE" {
+            // SAFETY: a forked child never unmaps what its notes are in, and all is atomic.
+            unsafe { &*(doubt as *const Note) }.add(1);
+        }
+        Some(value)
+    };
+    annulus::hooks::forge(Box::new(noting), call);
+}
+
 fn recv(ring: &Ring<Letter>, notes: &Notes, own: &Journal, mut random: Random) {
+    let mut forgot = false;
     let mut reader = Reader::new(notes);
     let mut receiver: Receiver<Letter> = take(own, || ring.receiver());
     own.attached.set(1);
@@ -208,11 +223,11 @@ fn recv(ring: &Ring<Letter>, notes: &Notes, own: &Journal, mut random: Random) {
     loop {
         let verb = random.below(11);
         let many = 1 + random.below(6) as usize;
-        own.doubt.set(match verb {
-            0..=2 => many as u64,
-            3..=6 => 1,
-            _ => 0,
-        });
+        if std::mem::take(&mut forgot) {
+            // Settled on its own, so that it is not counted below.
+            let _ = receiver.wait_for_peer(Some(Duration::ZERO));
+            own.doubt.set(0);
+        }
         let got = match verb {
             0 | 1 => tried(receiver.try_recv_many(&mut out[..many])),
             // What comes first may come again, and the rest not: one by one.
@@ -233,12 +248,17 @@ fn recv(ring: &Ring<Letter>, notes: &Notes, own: &Journal, mut random: Random) {
                     }),
                 };
                 if let Ok(guard) = guard {
+                    let passed = own.doubt.get();
                     reader.got(&guard.read(), guard.redelivered());
                     own.done.add(1);
                     dawdle(&mut random);
                     if random.once_in(3) {
                         std::mem::forget(guard);
+                        forgot = true;
+                    } else {
+                        drop(guard);
                     }
+                    own.doubt.set(passed);
                 }
                 0
             }

@@ -279,6 +279,9 @@ impl World {
             }
             quiet = if got > 0 { 0 } else { quiet + 1 };
         }
+        // Passes over tombs.
+        let said = self.recv_said(who, RecvVerb::Try, None).unwrap();
+        assert!(said.is_err(), "{said:?}");
         self.ask_all();
         self.check_seats();
         self.check_laps(who);
