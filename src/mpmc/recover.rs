@@ -131,9 +131,18 @@ impl<M: Payload + ?Sized> Court<M> {
         if !seeded(Bug::IgnoreLive) && self.dispute(side, dead, own, position)? {
             return Ok(Step::Later);
         }
+        // Models' exchanges read the newest store. By C11 this one may come before a store of
+        // the owner's, unless it is known of: then a plain load sees it too.
+        #[cfg(loom)]
+        let unaware = stamp.load(relaxed::VALIDATED) == word;
         // CLAIM: pairs with the loads of the word.
-        let won = stamp.compare_exchange(word, settled.word(), edge::SETTLE, relaxed::HINT).is_ok();
-        if !won {
+        let settles = stamp.compare_exchange(word, settled.word(), edge::SETTLE, relaxed::HINT);
+        #[cfg(loom)]
+        assert!(
+            !unaware || !settles.is_err_and(|now| self.is_its_owners(now, settled, position)),
+            "a position could be settled that its owner has dealt with"
+        );
+        if settles.is_err() {
             // Another dead one's recoverer was first.
             return Ok(Step::Done);
         }
@@ -143,6 +152,17 @@ impl<M: Payload + ?Sized> Court<M> {
             _ => self.not_full.notify(EVERYBODY),
         }
         Ok(Step::Done)
+    }
+
+    /// Whether only a position's owner can have written this, instead of `settled`; or,
+    /// where several receivers are dead, whoever received it of another one.
+    #[cfg(loom)]
+    fn is_its_owners(&self, word: u64, settled: Slot, position: u64) -> bool {
+        match settled {
+            Slot::Tomb(_) => word == Slot::Full(position).word(),
+            Slot::Recl(..) => word == self.free(position),
+            _ => false,
+        }
     }
 
     /// Whether somebody who lives claims the position too: it may be his.
