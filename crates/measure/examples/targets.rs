@@ -1,4 +1,4 @@
-//! The figures that the ring is tuned by, each over its raw partner.
+//! The figures that the ring and the stream are tuned by, each over its raw partner.
 //!
 //! `cargo run --release -p annulus-measure --example targets [SECONDS] [FILTER]`
 
@@ -16,6 +16,7 @@ fn main() -> Result<(), Error> {
     let filter = args.next().unwrap_or_default();
 
     let ring = |size| Lane::new(Kind::RingMemfd, size);
+    let stream = |size| Lane::new(Kind::StreamMemfd, size);
     let raw = |size| Lane::new(Kind::Raw, size);
     let lanes = [
         raw(4096),
@@ -33,6 +34,13 @@ fn main() -> Result<(), Error> {
         ring(65536),
         raw(1 << 20),
         ring(1 << 20),
+        stream(8).capacity(64).both_ways(),
+        stream(8),
+        stream(64),
+        stream(256),
+        stream(4096),
+        stream(65536),
+        stream(1 << 20),
     ];
     let one_way = |lane, batch, raw, lines| Measure::OneWay { lane, batch, raw, lines };
     let named = [
@@ -50,6 +58,14 @@ fn main() -> Result<(), Error> {
         ("4 KiB in place / raw", "1.05", one_way(10, 1, 0, 64.0)),
         ("64 KiB in place / raw", "1.05", one_way(12, 1, 11, 1024.0)),
         ("1 MiB in place / raw", "1.05", one_way(14, 1, 13, 16384.0)),
+        ("stream round trip 8 B / two lines", "-", Measure::RoundTrip { lane: 15 }),
+        ("stream 8 B / raw line", "-", one_way(16, 1, 0, 1.0)),
+        ("stream 8 B by 32 / raw line", "-", one_way(16, 32, 0, 1.0)),
+        ("stream 64 B / raw line", "-", one_way(17, 1, 0, 1.0)),
+        ("stream 256 B / 4 raw lines", "-", one_way(18, 1, 0, 4.0)),
+        ("stream 4 KiB / raw", "1.05", one_way(19, 1, 0, 64.0)),
+        ("stream 64 KiB / raw", "1.05", one_way(20, 1, 11, 1024.0)),
+        ("stream 1 MiB / raw", "1.05", one_way(21, 1, 13, 16384.0)),
     ];
     let mut comparisons: Vec<_> = named
         .iter()
@@ -91,7 +107,7 @@ fn main() -> Result<(), Error> {
                 figure(verdict.raw.median),
                 figure(median),
                 format!("{}..{}", figure(p10), figure(p90)),
-                format!("<= {target}"),
+                if *target == "-" { target.to_string() } else { format!("<= {target}") },
                 n.to_string(),
                 format!("{:.0} %", 100.0 * comparison.samples().outside(verdict.placement)),
                 format!("{:.0} %", 100.0 * comparison.samples().interrupted(verdict.placement)),
