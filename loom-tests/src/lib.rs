@@ -15,6 +15,7 @@ pub mod broadcast;
 pub mod bytes;
 pub mod model;
 pub mod models;
+pub mod mpmc;
 pub mod nets;
 pub mod opening;
 pub mod spec;
@@ -23,6 +24,8 @@ mod stream;
 pub mod stream_waiting;
 pub mod streams;
 pub mod waiting;
+
+pub use mpmc::models as mpmcs;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
