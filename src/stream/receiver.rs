@@ -8,7 +8,7 @@ use super::bytes::Bytes;
 use super::ends::{self, Ended};
 use super::{RecvRef, Ring};
 use crate::atomic::{Bug, publish, relaxed, retire, seeded};
-use crate::endpoint::{self, Blocked, CancelHandle, Unfinished, Waiter, deadline_after};
+use crate::endpoint::{self, Blocked, CancelHandle, Pace, Unfinished, Waiter, deadline_after};
 use crate::error::{Corrupt, Error, Fault, RecvError, TryRecvError, WaitError};
 use crate::gate::Gate;
 use crate::layout::{self, POSITION_LIMIT};
@@ -34,6 +34,9 @@ pub struct Receiver<A: Trust = Copying> {
     pub(super) head: u64,
     /// The tail when it was last read; `head <= tail <= head + capacity` (I2).
     cached_tail: u64,
+    /// Receives since the stream was last found empty.
+    streak: u64,
+    pace: Pace,
     /// This side has aborted.
     aborted: bool,
     not_full: Event,
@@ -70,6 +73,8 @@ impl<A: Trust> Receiver<A> {
             gate,
             head,
             cached_tail: head,
+            streak: 0,
+            pace: Pace::default(),
             aborted: false,
             not_full,
             head_word,
@@ -275,6 +280,7 @@ impl<A: Trust> Receiver<A> {
     #[inline]
     pub(super) fn take(&mut self, out: &mut [u8]) -> usize {
         let piece = PIECE.min(self.capacity().div_ceil(4) as usize);
+        self.streak += 1;
         let mut taken = 0;
         while taken < out.len() {
             let rest = &mut out[taken..];
@@ -348,9 +354,13 @@ impl<A: Trust> Receiver<A> {
     #[cold]
     #[inline(never)]
     fn wait_for_bytes(&mut self, deadline: Option<Instant>) -> Result<(), NoMessage> {
+        let keep_off = self.pace.keeps_off(core::mem::take(&mut self.streak));
         match self.look_closer() {
             Err(NoMessage::Empty) => {}
             outcome => return outcome,
+        }
+        if keep_off {
+            endpoint::keep_off();
         }
         if endpoint::spin(self)
             && let Some(outcome) = self.look()
