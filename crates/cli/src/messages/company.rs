@@ -18,7 +18,7 @@ pub struct Company {
 impl Company {
     /// `before` is what was seen before the ring was opened.
     pub fn new(seen: Observer, role: &'static str, before: &[SeatView]) -> Company {
-        Company { seen, role, before: pids(before, role), come: false }
+        Company { seen, role, before: pids(before, role), come: is_there(before, role) }
     }
 
     /// Something has come that only the other side can have done.
@@ -31,12 +31,16 @@ impl Company {
         if !self.come {
             // What can't be seen is not waited for.
             self.come = self.seen.seats().map_or(true, |seats| {
-                let held = |seat: &SeatView| seat.role == self.role && seat.held;
-                seats.iter().any(held) || pids(&seats, self.role) != self.before
+                is_there(&seats, self.role) || pids(&seats, self.role) != self.before
             });
         }
         self.come
     }
+}
+
+/// Whether somebody is on a seat of a role.
+fn is_there(seats: &[SeatView], role: &str) -> bool {
+    seats.iter().any(|seat| seat.role == role && seat.held)
 }
 
 /// Who is, or was last, on the seats of a role.

@@ -53,10 +53,16 @@ impl Ended {
     /// By an exit code, and without a word if that is 0.
     #[track_caller]
     pub fn expect(&self, code: i32) {
-        assert_eq!((self.code, self.signal), (Some(code), None), "{}", self.complaint);
+        self.expect_code(code);
         if code == 0 {
             assert_eq!(self.complaint, "");
         }
+    }
+
+    /// By an exit code, whatever it said.
+    #[track_caller]
+    pub fn expect_code(&self, code: i32) {
+        assert_eq!((self.code, self.signal), (Some(code), None), "{}", self.complaint);
     }
 
     /// By an exit code, with one sentence that has something to say.
@@ -261,10 +267,25 @@ pub fn until_seated(address: &str, seat: usize) {
     });
 }
 
-/// Waits until so many bytes wait at an address.
+/// Waits until so many live on the seats of a role.
 #[track_caller]
-pub fn until_waiting(address: &str, bytes: u64) {
-    until("bytes that wait", || Observer::open(address).is_ok_and(|seen| seen.len() == bytes));
+pub fn until_all_seated(address: &str, role: &str, count: usize) {
+    let lives = |seat: &SeatView| seat.role == role && seat.held && seat.state == SeatState::Live;
+    until("all on their seats", || {
+        let seats = Observer::open(address).and_then(|seen| seen.seats());
+        seats.is_ok_and(|seats| seats.iter().filter(|seat| lives(seat)).count() == count)
+    });
+}
+
+/// Waits until so many bytes or messages wait at an address.
+#[track_caller]
+pub fn until_waiting(address: &str, many: u64) {
+    until("what waits", || Observer::open(address).is_ok_and(|seen| seen.len() == many));
+}
+
+/// Numbered lines of one length. A pipe holds 256 of a page each.
+pub fn lines(numbers: std::ops::Range<usize>, len: usize) -> Vec<u8> {
+    numbers.flat_map(|number| format!("{number:0width$}\n", width = len - 1).into_bytes()).collect()
 }
 
 /// Pseudo-random numbers; a failed test's output says from which seed.
