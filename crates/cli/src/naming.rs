@@ -235,6 +235,15 @@ fn clear(address: &str, seen: &Seen, keep: bool, until: Instant) -> Result {
     }
 }
 
+/// Nobody sent, and waiting is over.
+pub fn nobody_came(address: &str, timeout: Option<Duration>) -> Failure {
+    Failure::other(format!(
+        "{}: no sender came within {} s; start `annulus send`, or give more --timeout",
+        shown(address),
+        timeout.unwrap_or_default().as_secs_f64()
+    ))
+}
+
 /// Somebody lives there.
 pub fn in_use(address: &str, seat: &SeatView) -> Failure {
     Failure::other(format!(

@@ -57,11 +57,7 @@ fn find(
             return Ok(Some((receiver, named)));
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Failure::other(format!(
-                "{}: no sender came within {} s; start `annulus send`, or give more --timeout",
-                shown(address),
-                timeout.unwrap_or_default().as_secs_f64()
-            )));
+            return Err(naming::nobody_came(address, timeout));
         }
         pauses.pause();
     }

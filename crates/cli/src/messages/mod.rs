@@ -133,6 +133,10 @@ impl std::convert::From<Failure> for Stop {
     }
 }
 
+fn broken(error: &impl std::fmt::Display) -> Failure {
+    Failure::other(format!("{error}; `annulus inspect` shows what stands there"))
+}
+
 /// Removes the name, if this was the last one out. Of an endpoint that had to be left as by
 /// one who died, `own` is 1: its seat is still held.
 fn leave(

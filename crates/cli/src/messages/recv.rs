@@ -15,8 +15,9 @@ use annulus::{RecvError, WaitError, broadcast, mpmc};
 use super::company::Company;
 use super::frame::Frame;
 use super::ring::{Inlet, Joined, MessageRing, join};
-use super::{From, Kind, Manner, Stop, Wanted, leave};
-use crate::exit::{Failure, Result, shown};
+use super::{From, Kind, Manner, Stop, Wanted, broken, leave};
+use crate::exit::{Failure, Result};
+use crate::naming;
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::standard;
@@ -142,11 +143,7 @@ impl<I: Inlet> Receiving<'_, I> {
         if left.is_zero() {
             self.deadline = None;
             if !self.company.has_come() {
-                return Err(Failure::other(format!(
-                    "{}: no sender came within {} s; start `annulus send`, or give more --timeout",
-                    shown(self.address),
-                    self.manner.timeout.unwrap_or_default().as_secs_f64()
-                )));
+                return Err(naming::nobody_came(self.address, self.manner.timeout));
             }
             return Ok(None);
         }
@@ -198,8 +195,4 @@ fn died() -> Failure {
         "a sender died and the others have ended; all that was sent was received; have the rest \
          sent again",
     )
-}
-
-fn broken(error: &impl std::fmt::Display) -> Failure {
-    Failure::other(format!("{error}; `annulus inspect` shows what stands there"))
 }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use super::company::Company;
 use super::frame::Cutter;
 use super::ring::{Joined, MessageRing, Outlet, join};
-use super::{Kind, Stop, Wanted, leave};
+use super::{Kind, Stop, Wanted, broken, leave};
 use crate::exit::{Failure, Result, shown};
 use crate::progress::Progress;
 use crate::signals::Signals;
@@ -109,10 +109,6 @@ impl<O: Outlet> Sending<'_, O> {
             }
         }
     }
-}
-
-fn broken(error: &impl std::fmt::Display) -> Failure {
-    Failure::other(format!("{error}; `annulus inspect` shows what stands there"))
 }
 
 fn unreadable(error: &io::Error) -> Failure {
