@@ -130,6 +130,9 @@ pub(super) struct Post<M: Payload + ?Sized> {
 /// How often others may take a position before us in one call that does not wait.
 const TRIES: u32 = 128;
 
+/// The same before a call looks closer.
+const GRABS: u32 = 8;
+
 /// So many refusals in a row make one who never waits look for the dead.
 const PATIENCE: u32 = 4096;
 
@@ -218,29 +221,58 @@ impl<M: Payload + ?Sized> Post<M> {
                     (1..most).take_while(more).count() as u64 + 1
                 }
             };
-            let late = seeded(Bug::ClaimAfterCas);
-            if !late {
-                // CLAIM: before the exchange, and after all of the operation before. Pairs
-                // with `Court::dispute` and `Court::settle`.
-                self.claim.store(claim(start, count), edge::NOTE);
-            }
-            self.noted = true;
-            // CLAIM: as above. Pairs with `Court::settle`'s load of the counter.
-            let taken = self.court.counter(side).compare_exchange(
-                start,
-                start + count,
-                edge::TAKE,
-                relaxed::HINT,
-            );
-            if late && taken.is_ok() {
-                self.claim.store(claim(start, count), edge::NOTE);
-            }
-            if taken.is_ok() {
-                self.refusals = 0;
+            if self.exchange(side, start, count) {
                 return Ok(Run { start, count });
             }
         }
         Err(Refused::Contended)
+    }
+
+    /// As `claim`, of one position, where nothing speaks against it: the way that most calls
+    /// go. `None`: look closer.
+    #[inline(always)]
+    pub(super) fn grab(
+        &mut self,
+        side: Side,
+        is_ready: impl Fn(&Court<M>, u64) -> bool,
+    ) -> Option<u64> {
+        for _ in 0..GRABS {
+            // Checked by the exchange.
+            let start = self.court.counter(side).load(relaxed::VALIDATED);
+            if !self.gate.admits(start) || !is_ready(&self.court, start) {
+                return None;
+            }
+            if self.exchange(side, start, 1) {
+                return Some(start);
+            }
+        }
+        None
+    }
+
+    /// Notes positions and takes them. False: somebody else was first.
+    #[inline(always)]
+    fn exchange(&mut self, side: Side, start: u64, count: u64) -> bool {
+        let late = seeded(Bug::ClaimAfterCas);
+        if !late {
+            // CLAIM: before the exchange, and after all of the operation before. Pairs with
+            // `Court::dispute` and `Court::settle`.
+            self.claim.store(claim(start, count), edge::NOTE);
+        }
+        self.noted = true;
+        // CLAIM: as above. Pairs with `Court::settle`'s load of the counter.
+        let taken = self.court.counter(side).compare_exchange(
+            start,
+            start + count,
+            edge::TAKE,
+            relaxed::HINT,
+        );
+        if late && taken.is_ok() {
+            self.claim.store(claim(start, count), edge::NOTE);
+        }
+        if taken.is_ok() {
+            self.refusals = 0;
+        }
+        taken.is_ok()
     }
 
     /// Why the gate does not admit a position.
@@ -498,6 +530,13 @@ impl<M: Payload + ?Sized> Court<M> {
         let word = self.slots.stamp(position).load(publish::ACQUIRE);
         let there = word == Slot::Full(position).word() || word == Slot::Tomb(position).word();
         if there { Ok(()) } else { Err(word) }
+    }
+
+    /// Whether the slot of a position holds its message.
+    #[inline(always)]
+    pub(super) fn is_full(&self, position: u64) -> bool {
+        // PUBLISH: as in `is_there`.
+        self.slots.stamp(position).load(publish::ACQUIRE) == Slot::Full(position).word()
     }
 
     /// The most positions that one call takes.

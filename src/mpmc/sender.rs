@@ -3,7 +3,7 @@
 use core::fmt;
 use std::time::{Duration, Instant};
 
-use super::post::{Post, Refused, Run, Side};
+use super::post::{Court, Post, Refused, Run, Side};
 use super::words::Slot;
 use super::{Reservation, Ring};
 use crate::atomic::{publish, relaxed};
@@ -306,6 +306,9 @@ impl<T: Message, A: Trust> Sender<T, A> {
     /// receiver is left; [`TrySendError::Fault`].
     #[inline]
     pub fn try_send(&mut self, message: T) -> Result<(), TrySendError<T>> {
+        if self.send_at_once(&message) {
+            return Ok(());
+        }
         match self.take(1) {
             Ok(run) => {
                 self.write(run.start, &message);
@@ -344,6 +347,9 @@ impl<T: Message, A: Trust> Sender<T, A> {
 
     #[inline]
     fn send_until(&mut self, message: T, deadline: Option<Instant>) -> Result<(), SendError<T>> {
+        if self.send_at_once(&message) {
+            return Ok(());
+        }
         match self.take_until(1, deadline) {
             Ok(run) => {
                 self.write(run.start, &message);
@@ -387,6 +393,19 @@ impl<T: Message, A: Trust> Sender<T, A> {
             }
         }
         Ok(())
+    }
+
+    /// Sends, if nothing speaks against it.
+    #[inline(always)]
+    fn send_at_once(&mut self, message: &T) -> bool {
+        if self.held.is_some() {
+            return false;
+        }
+        let free = |court: &Court<T>, position| court.is_free(position).is_ok();
+        let Some(position) = self.post.grab(Side::Senders, free) else { return false };
+        self.write(position, message);
+        self.notify(1);
+        true
     }
 
     /// Writes and commits a run of messages.
