@@ -22,7 +22,7 @@
 //! taking a position and committing it stalls all receivers at that position
 //! ([`Stalled`](crate::TryRecvError::Stalled)); a receiver stopped between taking and
 //! releasing stalls all senders a lap later. So does a long reservation or guard: large
-//! messages that take long to write should go round the ring, by their handles. See
+//! messages that take long to write should go round the ring, by their handles: see [`frames`](crate::frames). See
 //! docs/guarantees.md.
 //!
 //! `Closed` and `Died` speak of *now*: nobody of the other side is there. Somebody may come
