@@ -7,7 +7,7 @@
 //!   handles   ────────────▶ mpmc ring of { buffer, generation, length } ──▶
 //! ```
 //!
-//! In an [`mpmc`](crate::mpmc) ring whoever takes a position stalls the others until he has
+//! In an [`mpmc`] ring whoever takes a position stalls the others until he has
 //! committed or released it. Here nobody holds a position while he writes or reads: he holds
 //! a *buffer*, of which there are as many as the capacity says, and only its handle goes
 //! through a ring, in a moment. Frames are received in the order in which they were *sent*,
@@ -25,7 +25,7 @@
 //!
 //! Promises: `try_*` allocate nothing and make no system call unless a peer sleeps, but that
 //! every 4096th refusal in a row looks for the dead. Does not promise more progress than the
-//! ring of handles: see [`mpmc`](crate::mpmc) and docs/guarantees.md.
+//! ring of handles: see [`mpmc`] and docs/guarantees.md.
 //!
 //! Memory: the buffers, each rounded up to 4096 bytes, with a line and a slot of 32 bytes for
 //! each, and what an mpmc ring takes.

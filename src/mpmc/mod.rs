@@ -21,8 +21,8 @@
 //! a peer that *lives* and is stopped in the middle of an operation. A sender stopped between
 //! taking a position and committing it stalls all receivers at that position
 //! ([`Stalled`](crate::TryRecvError::Stalled)); a receiver stopped between taking and
-//! releasing stalls all senders a lap later. So does a long reservation or guard: large
-//! messages that take long to write should go round the ring, by their handles: see [`frames`](crate::frames). See
+//! releasing stalls all senders a lap later. So does a long reservation or guard: messages that
+//! take long to write or to read go by their handles, see [`frames`](crate::frames). More in
 //! docs/guarantees.md.
 //!
 //! `Closed` and `Died` speak of *now*: nobody of the other side is there. Somebody may come
