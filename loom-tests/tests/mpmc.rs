@@ -16,5 +16,6 @@ check_each! {
     two_receivers_share_what_is_sent,
     two_receivers_of_batches,
     two_senders_and_two_receivers,
+    what_was_given_up_is_written_anew,
     all_is_received_before_closed,
 }

@@ -15,6 +15,7 @@ check_each! {
     a_dead_loser_takes_nothing_from_a_receiver,
     one_who_dies_settling_leaves_it_to_the_next,
     what_a_loser_claimed_is_known_to_be_sent,
+    what_was_sent_is_known_by_a_withdrawal,
     two_dead_senders_leave_no_hole,
     what_two_find_is_delivered_once,
     a_sender_comes_to_a_dead_ones_seat,

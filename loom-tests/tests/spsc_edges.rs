@@ -91,9 +91,10 @@ fn written() -> BTreeSet<Place> {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                // The edges are defined in `atomic`, not used; broadcasts have a section of
-                // their own.
-                let is_elsewhere = path.ends_with("atomic") || path.ends_with("broadcast");
+                // The edges are defined in `atomic`, not used; broadcasts and mpmc rings have
+                // sections of their own.
+                let is_elsewhere =
+                    ["atomic", "broadcast", "mpmc"].iter().any(|room| path.ends_with(room));
                 folders.extend((!is_elsewhere).then_some(path));
                 continue;
             }

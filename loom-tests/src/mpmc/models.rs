@@ -58,6 +58,7 @@ pub const LIVING: &[Named] = list![
     two_receivers_share_what_is_sent,
     two_receivers_of_batches,
     two_senders_and_two_receivers,
+    what_was_given_up_is_written_anew,
     all_is_received_before_closed,
 ];
 
@@ -72,6 +73,7 @@ pub const DYING: &[Named] = list![
     a_dead_loser_takes_nothing_from_a_receiver,
     one_who_dies_settling_leaves_it_to_the_next,
     what_a_loser_claimed_is_known_to_be_sent,
+    what_was_sent_is_known_by_a_withdrawal,
     two_dead_senders_leave_no_hole,
     what_two_find_is_delivered_once,
     a_sender_comes_to_a_dead_ones_seat,
@@ -150,6 +152,12 @@ pub fn two_senders_and_two_receivers() -> Model {
     Model { script, words: 1, bounds: Bounds::ci(1), floor: 1200, reach: Reach::Some(24) }
 }
 
+/// Guards PUBLISH of a tomb: one who comes after writes over what was written before it.
+pub fn what_was_given_up_is_written_anew() -> Model {
+    let script = script((1, 2), &[sender(&[Abort]), receiver(&[Recv; 2]), sender(&[Send(1)])]);
+    Model { script, words: 1, bounds: Bounds::ci(1), floor: 480, reach: Reach::Some(17) }
+}
+
 /// Guards SEAT: whoever sees all senders gone has seen their last message.
 pub fn all_is_received_before_closed() -> Model {
     let script = script((2, 1), &[receiver(&[Recv; 2]), sender(&[Send(1), Leave])]);
@@ -206,18 +214,22 @@ pub fn a_dead_receivers_batch_comes_again_in_part() -> Model {
 pub fn a_dead_loser_buries_nobody() -> Model {
     let script = script(
         (1, 2),
-        &[receiver(&[Impatient, Recv]), sender(&[Reserve]), sender(&[Send(2)]).mortal()],
+        &[sender(&[Send(2)]).mortal(), sender(&[Reserve]), receiver(&[Impatient, Recv])],
     );
-    Model { script, words: 1, bounds: Bounds::ci(1), floor: 490, reach: Reach::Some(15) }
+    Model { script, words: 1, bounds: Bounds::ci(1), floor: 1200, reach: Reach::All }
 }
 
 /// Guards CLAIM on the other side: what the living one is receiving does not come again.
 pub fn a_dead_loser_takes_nothing_from_a_receiver() -> Model {
     let script = script(
         (1, 2),
-        &[sender(&[Send(1), Impatient, Send(2)]), receiver(&[Forget]), receiver(&[Guard]).mortal()],
+        &[
+            sender(&[Send(1), Attach(Receiver), Guard]).mortal(),
+            receiver(&[Forget]),
+            sender(&[Impatient, Send(2)]),
+        ],
     );
-    Model { script, words: 1, bounds: Bounds::ci(1), floor: 1800, reach: Reach::All }
+    Model { script, words: 1, bounds: Bounds::ci(1), floor: 29000, reach: Reach::Some(33) }
 }
 
 /// Guards that recovery can be killed anywhere: the last one settles the rest.
@@ -233,9 +245,18 @@ pub fn one_who_dies_settling_leaves_it_to_the_next() -> Model {
 pub fn what_a_loser_claimed_is_known_to_be_sent() -> Model {
     let script = script(
         (2, 2),
-        &[receiver(&[Impatient, Recv]), sender(&[Send(1), Send(2)]), sender(&[Send(3)]).mortal()],
+        &[sender(&[Send(3)]).mortal(), sender(&[Send(1), Send(2)]), receiver(&[Impatient, Recv])],
     );
-    Model { script, words: 1, bounds: Bounds::ci(1), floor: 4000, reach: Reach::Some(23) }
+    Model { script, words: 1, bounds: Bounds::ci(1), floor: 4400, reach: Reach::Some(20) }
+}
+
+/// Guards CLAIM: the same of one who claims nothing any more.
+pub fn what_was_sent_is_known_by_a_withdrawal() -> Model {
+    let script = script(
+        (1, 2),
+        &[sender(&[Send(3)]).mortal(), sender(&[Send(1), Send(2)]), receiver(&[Impatient, Recv])],
+    );
+    Model { script, words: 1, bounds: Bounds::ci(1), floor: 2600, reach: Reach::Some(25) }
 }
 
 /// Guards that each of several dead is settled.
