@@ -4,7 +4,7 @@
 pub use crate::atomic::Bug;
 pub use crate::atomic::hooks::{
     Access, Forger, Liar, Op, Use, budget, count, edges, forge, kill_before, lie, seed, trace,
-    uses, weaken, weaken_use,
+    unlocks, uses, weaken, weaken_use,
 };
 #[cfg(loom)]
 pub use crate::atomic::{Payload, set_payload};

@@ -98,15 +98,18 @@ impl Vacated {
     pub(crate) fn occupy(self, state: SeatState) -> Option<Seat> {
         let Self { segment, index, state: before, incarnation: was, lock } = self;
         let incarnation = was.wrapping_add(1) & (u64::MAX >> 8);
-        // SEAT: as in `Seat::take_if`.
-        word(&segment, index, layout::seat::STATE)
-            .compare_exchange(
-                before.word(was),
-                state.word(incarnation),
-                edge::RELEASE,
-                relaxed::HINT,
-            )
-            .ok()?;
+        // An heir leaves the word as it is until he is one no more.
+        if state != before {
+            // SEAT: as in `Seat::take_if`.
+            word(&segment, index, layout::seat::STATE)
+                .compare_exchange(
+                    before.word(was),
+                    state.word(incarnation),
+                    edge::RELEASE,
+                    relaxed::HINT,
+                )
+                .ok()?;
+        }
         word(&segment, index, layout::seat::PID)
             .store(u64::from(sys::process_id()), relaxed::SOLE_WRITER);
         Some(Seat { segment, index, incarnation, give_back: None, _lock: lock })

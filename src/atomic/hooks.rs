@@ -66,6 +66,8 @@ struct State {
     /// Crash before this access, counted from one.
     crash_at: Cell<Option<u64>>,
     trace: RefCell<Option<Vec<Access>>>,
+    /// Addresses of the words that the kernel stored to, each with the length of the trace.
+    unlocks: RefCell<Vec<(usize, usize)>>,
     liar: RefCell<Option<Liar>>,
     forger: RefCell<Option<Forger>>,
 }
@@ -270,10 +272,28 @@ pub fn forge<R>(forger: Forger, call: impl FnOnce() -> R) -> R {
 
 /// Runs `call` and gives its accesses in program order.
 pub fn trace<R>(call: impl FnOnce() -> R) -> (R, Vec<Access>) {
-    with((), |s| *s.trace.borrow_mut() = Some(Vec::new()));
+    with((), |s| {
+        *s.trace.borrow_mut() = Some(Vec::new());
+        s.unlocks.borrow_mut().clear();
+    });
     let result = call();
     let accesses = with(None, |s| s.trace.borrow_mut().take());
     (result, accesses.unwrap_or_default())
+}
+
+/// Of the last [`trace`]: the in-process locks that were given back, each as the number of
+/// accesses before and the lock word's address.
+pub fn unlocks() -> Vec<(usize, usize)> {
+    with(Vec::new(), |s| s.unlocks.take())
+}
+
+/// A store of the kernel's.
+pub(super) fn unlocked(address: usize) {
+    with((), |s| {
+        if let Some(trace) = s.trace.borrow().as_ref() {
+            s.unlocks.borrow_mut().push((trace.len(), address));
+        }
+    });
 }
 
 /// Every access passes here first. False: do nothing.

@@ -107,6 +107,8 @@ impl Word {
     #[inline(always)]
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn unwatched_store(&self, value: u64, edge: Edge) {
+        #[cfg(feature = "test-hooks")]
+        hooks::unlocked(self.address());
         self.0.store(value, edge.ordering());
     }
 

@@ -480,7 +480,7 @@ impl<M: Payload + ?Sized> Court<M> {
                 }
                 let Some(mut vacated) = Vacated::lock(self.segment(), index)? else { continue };
                 if matches!(vacated.state(), SeatState::Live | SeatState::Recovering) {
-                    match self.settle_other(&mut vacated, None, false)? {
+                    match self.settle_vacated(&mut vacated, None, false)? {
                         Settled::All => {}
                         _ if inherits => match vacated.occupy(SeatState::Recovering) {
                             Some(seat) => return Ok((seat, true)),

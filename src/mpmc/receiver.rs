@@ -332,8 +332,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
                     outcome => outcome,
                 };
             }
-            Refused::NotReady { word, at } if Slot::of(word).from(at) == 0 => (word, at),
-            Refused::NotReady { .. } => return self.empty(),
+            Refused::NotReady { word, at } => (word, at),
         };
         // PUBLISH: if a position is taken, so far at least. A later one is seen another time.
         if self.post.court.tail.load(publish::ACQUIRE) <= at {

@@ -59,14 +59,24 @@ impl<M: Payload + ?Sized> Court<M> {
         own: Option<usize>,
         deliver: bool,
     ) -> Result<Settled, Corrupt> {
-        if vacated.state() == SeatState::Live {
-            vacated.put(SeatState::Recovering);
-        }
-        let settled = self.settle(vacated.index(), own, deliver)?;
+        let settled = self.settle_vacated(vacated, own, deliver)?;
         if matches!(settled, Settled::All) {
             vacated.put(SeatState::Died);
         }
         Ok(settled)
+    }
+
+    /// The same, by one who will say himself how the seat stands.
+    pub(super) fn settle_vacated(
+        &self,
+        vacated: &mut Vacated,
+        own: Option<usize>,
+        deliver: bool,
+    ) -> Result<Settled, Corrupt> {
+        if vacated.state() == SeatState::Live {
+            vacated.put(SeatState::Recovering);
+        }
+        self.settle(vacated.index(), own, deliver)
     }
 
     /// Settles what the last owner of seat `dead` claimed.

@@ -108,8 +108,10 @@ pub struct Local {
     pub word: u64,
     /// A store that has not taken effect yet: slot and word.
     pub late: Option<(u8, u64)>,
-    /// The incarnation of the seat at hand.
+    /// The incarnation of the own seat.
     pub incarnation: u64,
+    /// That of the seat that he recovers for others.
+    pub theirs: u64,
 }
 
 impl Local {
@@ -136,6 +138,7 @@ impl Local {
             word: 0,
             late: None,
             incarnation: 0,
+            theirs: 0,
         }
     }
 

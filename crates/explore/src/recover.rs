@@ -25,7 +25,8 @@ impl Local {
         match self.pc {
             Pc::RState => may(load(Word::State(self.d)), 0),
             Pc::RMark => {
-                let state = setup.state(RECOVERING, self.incarnation);
+                let incarnation = if self.taking { self.incarnation } else { self.theirs };
+                let state = setup.state(RECOVERING, incarnation);
                 may(Access::Store(Word::State(self.d), state), 0);
             }
             Pc::RClaim => may(load(Word::Claim(self.d)), 0),
@@ -44,7 +45,7 @@ impl Local {
                 let state = if self.taking {
                     setup.state(LIVE, self.incarnation + 1)
                 } else {
-                    setup.state(DIED, self.incarnation)
+                    setup.state(DIED, self.theirs)
                 };
                 may(Access::Store(Word::State(self.d), state), 0);
             }
@@ -85,7 +86,7 @@ impl Local {
         let to = |pc| Self { pc, ..self };
         match self.pc {
             Pc::RState => {
-                let this = Self { incarnation: got >> 8, ..self };
+                let this = Self { theirs: got >> 8, ..self };
                 match got & 0xff {
                     LIVE => Self { pc: Pc::RMark, ..this },
                     RECOVERING => Self { pc: Pc::RClaim, ..this },
@@ -170,6 +171,7 @@ impl Local {
             locked: self.locked,
             taking: self.taking,
             incarnation: self.incarnation,
+            theirs: self.theirs,
             ..self.at(pc)
         }
     }
