@@ -229,7 +229,7 @@ fn main() {
     if let Some(member_of) = Member::enter() {
         member(member_of);
     }
-    let rounds = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(60);
+    let rounds = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(200);
     println!(
         "ns a message, median (p10..p90) of {rounds} rounds; x: ratio of time within a round\n\
          | s x r | ring | plain Vyukov | x Vyukov | shared add | x add | batches of 32 | single / batch | pipe | x pipe |\n\
