@@ -68,9 +68,9 @@ impl Recorder {
         match at {
             _ if at == CONTROL => Some(Word::Tail),
             _ if at == CONTROL + 3 * LINE => Some(Word::Head),
-            _ if at >= slots && at < slots + STRIDE * CAPACITY as usize => {
-                ((at - slots) % STRIDE == 0).then(|| Word::Slot(((at - slots) / STRIDE) as u64))
-            }
+            _ if at >= slots && at < slots + STRIDE * CAPACITY as usize => (at - slots)
+                .is_multiple_of(STRIDE)
+                .then(|| Word::Slot(((at - slots) / STRIDE) as u64)),
             _ => None,
         }
     }
