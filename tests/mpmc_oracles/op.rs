@@ -19,7 +19,7 @@ pub enum End {
     Forgotten,
 }
 
-/// One operation. Endpoints are told by their seats; one that is not there is not asked.
+/// One operation. Endpoints are told by number, of those that are there.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// A sender comes; cloned from another, if asked for and there is one.
@@ -28,6 +28,8 @@ pub enum Op {
     /// As above.
     ReceiverComes(bool),
     ReceiverLeaves(usize),
+    /// The same, with a message in hand that has a length.
+    LeavesBehind(usize),
     /// One message of such a length, where lengths differ; for a moment, if asked for.
     Send(usize, bool, usize),
     SendMany(usize, usize),
@@ -70,13 +72,14 @@ fn plain(capacity: u64) -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => any::<bool>().prop_map(Op::SenderComes),
         1 => who().prop_map(Op::SenderLeaves),
-        3 => any::<bool>().prop_map(Op::ReceiverComes),
-        2 => who().prop_map(Op::ReceiverLeaves),
+        5 => any::<bool>().prop_map(Op::ReceiverComes),
+        1 => who().prop_map(Op::ReceiverLeaves),
+        2 => who().prop_map(Op::LeavesBehind),
         8 => (who(), moment(), len()).prop_map(|(who, wait, len)| Op::Send(who, wait, len)),
         3 => (who(), many()).prop_map(|(who, count)| Op::SendMany(who, count)),
         8 => (who(), moment(), room()).prop_map(|(who, wait, room)| Op::Recv(who, wait, room)),
         3 => (who(), many()).prop_map(|(who, most)| Op::RecvMany(who, most)),
-        1 => who().prop_map(Op::RecvForLong),
+        2 => who().prop_map(Op::RecvForLong),
         1 => who().prop_map(Op::SenderAsks),
         1 => who().prop_map(Op::ReceiverAsks),
     ]

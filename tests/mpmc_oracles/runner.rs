@@ -46,30 +46,36 @@ impl<M: Carried + ?Sized> Runner<M> {
             Op::SenderComes(cloned) => self.sender_comes(*cloned),
             Op::ReceiverComes(cloned) => self.receiver_comes(*cloned),
             Op::SenderLeaves(who) => {
-                if let Some(sender) = self.senders[*who].take() {
-                    self.model.sender_leaves(*who);
+                if let Some((who, sender)) = pick(&mut self.senders, *who) {
+                    self.model.sender_leaves(who);
                     drop(sender);
                 }
             }
             Op::ReceiverLeaves(who) => {
-                if let Some(receiver) = self.receivers[*who].take() {
-                    self.model.receiver_leaves(*who);
+                if let Some((who, receiver)) = pick(&mut self.receivers, *who) {
+                    self.model.receiver_leaves(who);
                     drop(receiver);
                 }
+            }
+            Op::LeavesBehind(who) => {
+                self.recv(*who, false, 0);
+                self.run(&Op::ReceiverLeaves(*who));
             }
             Op::Send(..) | Op::SendMany(..) | Op::Reserve(..) => self.send(op),
             Op::Recv(..) | Op::RecvMany(..) | Op::RecvRef(..) => self.receive(op),
             Op::RecvForLong(who) => self.recv_for_long(*who),
             Op::SenderAsks(who) => {
-                if let Some(sender) = &mut self.senders[*who] {
+                if let Some((who, mut sender)) = pick(&mut self.senders, *who) {
                     let found = sender.wait_for_peer(Some(Duration::ZERO));
-                    assert_eq!(found, there(self.model.sender_asks(*who)));
+                    assert_eq!(found, there(self.model.sender_asks(who)));
+                    self.senders[who] = Some(sender);
                 }
             }
             Op::ReceiverAsks(who) => {
-                if let Some(receiver) = &mut self.receivers[*who] {
+                if let Some((who, mut receiver)) = pick(&mut self.receivers, *who) {
                     let found = receiver.wait_for_peer(Some(Duration::ZERO));
-                    assert_eq!(found, there(self.model.receiver_asks(*who)));
+                    assert_eq!(found, there(self.model.receiver_asks(who)));
+                    self.receivers[who] = Some(receiver);
                 }
             }
         }
@@ -83,13 +89,12 @@ impl<M: Carried + ?Sized> Runner<M> {
 
     /// Everybody leaves, and all that is left comes to one who comes then.
     pub fn finish(&mut self) {
-        for who in 0..SEATS {
-            self.run(&Op::SenderLeaves(who));
-            self.run(&Op::ReceiverLeaves(who));
+        for _ in 0..SEATS {
+            self.run(&Op::SenderLeaves(0));
+            self.run(&Op::ReceiverLeaves(0));
         }
         self.run(&Op::ReceiverComes(false));
-        let who = self.receivers.iter().position(Option::is_some).unwrap();
-        while self.recv(who, false, MAX_LEN) {}
+        while self.recv(0, false, MAX_LEN) {}
         assert!(self.model.is_done(), "{:?}", self.model);
     }
 
@@ -128,7 +133,7 @@ impl<M: Carried + ?Sized> Runner<M> {
 
     fn send(&mut self, op: &Op) {
         let (Op::Send(who, ..) | Op::SendMany(who, _) | Op::Reserve(who, ..)) = *op else { return };
-        let Some(mut sender) = self.senders[who].take() else { return };
+        let Some((who, mut sender)) = pick(&mut self.senders, who) else { return };
         match op {
             Op::Send(_, wait, len) => {
                 let message = self.draw(*len);
@@ -219,19 +224,20 @@ impl<M: Carried + ?Sized> Runner<M> {
                 self.recv(*who, *wait, *room);
             }
             Op::RecvMany(who, most) => {
-                let Some(receiver) = &mut self.receivers[*who] else { return };
-                if let Some(got) = M::recv_many(receiver, *most) {
+                let Some((who, mut receiver)) = pick(&mut self.receivers, *who) else { return };
+                if let Some(got) = M::recv_many(&mut receiver, *most) {
                     let expected = match most {
                         0 => Ok(Vec::new()),
-                        _ => self.model.take_many(*who, *most),
+                        _ => self.model.take_many(who, *most),
                     };
                     assert_eq!(got, expected);
                 }
+                self.receivers[who] = Some(receiver);
             }
             Op::RecvRef(who, wait, end, meanwhile) => {
-                let Some(mut receiver) = self.receivers[*who].take() else { return };
-                self.recv_ref(&mut receiver, (*who, *wait), (*end, meanwhile));
-                self.receivers[*who] = Some(receiver);
+                let Some((who, mut receiver)) = pick(&mut self.receivers, *who) else { return };
+                self.recv_ref(&mut receiver, (who, *wait), (*end, meanwhile));
+                self.receivers[who] = Some(receiver);
             }
             _ => {}
         }
@@ -249,8 +255,9 @@ impl<M: Carried + ?Sized> Runner<M> {
 
     /// Whether there was a message.
     fn recv(&mut self, who: usize, wait: bool, room: usize) -> bool {
-        let Some(receiver) = &mut self.receivers[who] else { return false };
-        let got = M::recv(receiver, room, wait);
+        let Some((who, mut receiver)) = pick(&mut self.receivers, who) else { return false };
+        let got = M::recv(&mut receiver, room, wait);
+        self.receivers[who] = Some(receiver);
         let expected = match self.model.take(who) {
             Ok(hand) => self.expect(who, hand, room),
             Err(why) => Err(why.after(wait)),
@@ -264,7 +271,7 @@ impl<M: Carried + ?Sized> Runner<M> {
         if self.model.is_settled() {
             return;
         }
-        let Some(mut receiver) = self.receivers[who].take() else { return };
+        let Some((who, mut receiver)) = pick(&mut self.receivers, who) else { return };
         let taken = self.model.take(who);
         let refused = taken.err();
         let found = taken.ok().or_else(|| match refused {
@@ -317,6 +324,13 @@ impl<M: Carried + ?Sized> Runner<M> {
         }
         self.model.retire(who, hand);
     }
+}
+
+/// Takes the endpoint of such a number, of those that are there, and says which seat it has.
+fn pick<E>(all: &mut [Option<E>; SEATS], number: usize) -> Option<(usize, E)> {
+    let there: Vec<_> = (0..SEATS).filter(|seat| all[*seat].is_some()).collect();
+    let seat = *there.get(number % there.len().max(1))?;
+    all[seat].take().map(|it| (seat, it))
 }
 
 fn there(is: bool) -> Result<(), WaitError> {
