@@ -79,6 +79,11 @@ impl<M: Carried + ?Sized> Runner<M> {
                 }
             }
         }
+        self.compare_last();
+    }
+
+    /// Where each receiver's last message stood, and whether it came again.
+    fn compare_last(&self) {
         for (who, receiver) in self.receivers.iter().enumerate() {
             if let Some(receiver) = receiver {
                 let last = (receiver.last().position, receiver.last().redelivered);
@@ -263,6 +268,7 @@ impl<M: Carried + ?Sized> Runner<M> {
             Err(why) => Err(why.after(wait)),
         };
         assert_eq!(got, expected);
+        self.compare_last();
         got.is_ok()
     }
 
