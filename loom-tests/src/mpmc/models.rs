@@ -131,7 +131,7 @@ pub fn two_senders_lap_without_overwriting() -> Model {
 pub fn two_receivers_share_what_is_sent() -> Model {
     let script =
         script((1, 2), &[sender(&[Send(1), Send(2)]), receiver(&[Recv]), receiver(&[Recv])]);
-    Model { script, words: 1, bounds: Bounds::ci(2), floor: 2800, reach: Reach::All }
+    Model { script, words: 1, bounds: Bounds::ci(1), floor: 1000, reach: Reach::All }
 }
 
 /// The same, of several at once.
@@ -187,12 +187,12 @@ pub fn what_a_dead_receiver_took_comes_again_marked() -> Model {
     let script = script(
         (1, 2),
         &[
-            sender(&[Send(1), Impatient, Send(2)]),
-            receiver(&[Recv]).mortal(),
+            sender(&[Send(1), Attach(Receiver), Recv]).mortal(),
             receiver(&[Impatient, Recv]),
+            sender(&[Send(2)]),
         ],
     );
-    Model { script, words: 1, bounds: Bounds::ci(1), floor: 19000, reach: Reach::Some(28) }
+    Model { script, words: 1, bounds: Bounds::ci(0), floor: 3800, reach: Reach::Some(24) }
 }
 
 /// Guards the same for what was seen already.
@@ -222,14 +222,14 @@ pub fn a_dead_loser_buries_nobody() -> Model {
 /// Guards CLAIM on the other side: what the living one is receiving does not come again.
 pub fn a_dead_loser_takes_nothing_from_a_receiver() -> Model {
     let script = script(
-        (1, 2),
+        (1, 3),
         &[
             sender(&[Send(1), Attach(Receiver), Guard]).mortal(),
             receiver(&[Forget]),
-            sender(&[Impatient, Send(2)]),
+            receiver(&[Impatient, Recv]),
         ],
     );
-    Model { script, words: 1, bounds: Bounds::ci(1), floor: 29000, reach: Reach::Some(33) }
+    Model { script, words: 1, bounds: Bounds::ci(0), floor: 4100, reach: Reach::Some(48) }
 }
 
 /// Guards that recovery can be killed anywhere: the last one settles the rest.

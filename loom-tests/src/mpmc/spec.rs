@@ -177,6 +177,8 @@ enum Stage {
     Receiving(usize, usize, usize),
     Exposed(usize),
     Read(usize),
+    /// A guard is dropped, but for settling what else is met.
+    Released,
     /// In hand, of a dead receiver.
     Again(usize),
     /// Done, but for settling what else is met.

@@ -222,6 +222,11 @@ impl World {
                 next.push(world.done(who, Some(saw)));
                 next
             }
+            (_, Stage::Released) => {
+                let mut next = self.settled(who, &Stage::Released, false);
+                next.push(world.done(who, None));
+                next
+            }
             (_, Stage::Looking(then)) => {
                 let mut next = self.settled(who, &Stage::Looking(then), then.is_none());
                 if !must || next.is_empty() {
@@ -410,7 +415,7 @@ impl World {
             }
             Stage::Read(position) => {
                 world.release(who, position);
-                vec![world.done(who, None)]
+                vec![world.at(who, Stage::Released)]
             }
             stage => unreachable!("{operation:?} in {stage:?}"),
         }
