@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::word::{Holder, State, Word};
 use super::{Handle, Ring};
-use crate::atomic::{Area, Origin, claim as edge, relaxed, retire};
+use crate::atomic::{Area, Origin, claim, relaxed, retire};
 use crate::error::Corrupt;
 use crate::layout::{self, LINE};
 use crate::seat::{self, SeatState};
@@ -94,7 +94,7 @@ impl Buffers {
     fn exchange(&self, index: usize, from: Word, to: Word) -> bool {
         // CLAIM: what was read of it comes before, what is done with it after.
         let word = self.word(index);
-        word.compare_exchange(from.word(), to.word(), edge::SETTLE, relaxed::HINT).is_ok()
+        word.compare_exchange(from.word(), to.word(), claim::SETTLE, relaxed::HINT).is_ok()
     }
 
     /// Takes a free buffer, looking from number `from` on.
