@@ -31,6 +31,29 @@ pub enum Bug {
     NoClaim,
 }
 
+impl Bug {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::ClearBeforeWake,
+        Self::WakeBeforeBump,
+        Self::ClearThoughAllWoke,
+        Self::NoRecheck,
+        Self::RetireBeforeCopy,
+        Self::PublishBeforeCopy,
+        Self::NoLookAfterClosed,
+        Self::NoWritingMark,
+        Self::ClaimAfterCas,
+        Self::IgnoreLive,
+        Self::StaleLoser,
+        Self::NoClaim,
+    ];
+
+    /// The bug of this name, which is the variant's.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|bug| format!("{bug:?}") == name)
+    }
+}
+
 /// Whether the bug is switched on.
 #[cfg(feature = "test-hooks")]
 #[inline(always)]

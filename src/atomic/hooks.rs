@@ -107,6 +107,37 @@ fn with_mutant<R>(f: impl FnOnce(&mut Mutant) -> R) -> R {
     MUTANT.with(|mutant| f(&mut mutant.borrow_mut()))
 }
 
+/// Whether anything of the mutant is set at all: the question that each access asks.
+#[cfg(not(loom))]
+static ANY: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+#[cfg(not(loom))]
+fn any_mutant() -> bool {
+    // Relaxed: a test sets it before it starts what it is meant for.
+    ANY.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[cfg(loom)]
+fn any_mutant() -> bool {
+    true
+}
+
+/// Changes what makes the mutant.
+fn set_mutant<R>(change: impl FnOnce(&mut Mutant) -> R) -> R {
+    with_mutant(|mutant| {
+        let result = change(mutant);
+        #[cfg(not(loom))]
+        ANY.store(
+            mutant.edge.is_some()
+                || mutant.place.is_some()
+                || mutant.bug.is_some()
+                || mutant.uses.is_some(),
+            std::sync::atomic::Ordering::Relaxed,
+        );
+        result
+    })
+}
+
 fn with<R>(other: R, f: impl FnOnce(&State) -> R) -> R {
     let mut f = Some(f);
     let mut other = Some(other);
@@ -143,24 +174,27 @@ pub fn weaken(name: Option<&'static str>) {
     if let Some(name) = name {
         assert!(edges().contains(&name), "no edge is called {name}");
     }
-    with_mutant(|mutant| mutant.edge = name);
+    set_mutant(|mutant| mutant.edge = name);
 }
 
 /// The same for one use of an edge, as [`uses`] gives it. Both can be weakened at once.
 pub fn weaken_use(place: Option<Use>) {
-    with_mutant(|mutant| mutant.place = place);
+    set_mutant(|mutant| mutant.place = place);
 }
 
 /// Runs `call` and gives every use of every edge that it comes by.
 pub fn uses<R>(call: impl FnOnce() -> R) -> (R, BTreeSet<Use>) {
-    with_mutant(|mutant| mutant.uses = Some(BTreeSet::new()));
+    set_mutant(|mutant| mutant.uses = Some(BTreeSet::new()));
     let result = call();
-    (result, with_mutant(|mutant| mutant.uses.take()).unwrap_or_default())
+    (result, set_mutant(|mutant| mutant.uses.take()).unwrap_or_default())
 }
 
 /// Whether the edge is weakened, here or everywhere.
 #[track_caller]
 pub(super) fn is_weakened(edge: &'static str) -> bool {
+    if !any_mutant() {
+        return false;
+    }
     let at = Location::caller();
     let here = Use { file: at.file(), line: at.line(), edge };
     with_mutant(|mutant| {
@@ -173,10 +207,13 @@ pub(super) fn is_weakened(edge: &'static str) -> bool {
 
 /// Switches a bug on until called again; `None`: none.
 pub fn seed(bug: Option<Bug>) {
-    with_mutant(|mutant| mutant.bug = bug);
+    set_mutant(|mutant| mutant.bug = bug);
 }
 
 pub(super) fn is_seeded(bug: Bug) -> bool {
+    if !any_mutant() {
+        return false;
+    }
     with_mutant(|mutant| mutant.bug == Some(bug))
 }
 
