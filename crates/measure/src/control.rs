@@ -3,7 +3,7 @@
 //! | line | written by | words |
 //! |---|---|---|
 //! | [`GO`] | this process | go, op, five arguments |
-//! | [`REPLY`] | the peer | ready, done, result, interruptions |
+//! | [`REPLY`] | the peer | ready, done, result, interruptions, processor time |
 //! | [`LEAD`], [`PEER`] | each its own | step, messages so far, state |
 //! | [`END`] | whoever fails first | abort |
 //! | [`TEXT`] | the peer | why it failed |
@@ -148,6 +148,19 @@ impl Control {
     #[inline(always)]
     pub(crate) fn finished(&self, step: u64) -> bool {
         self.word(REPLY, 1).load(Ordering::Acquire) == step
+    }
+
+    /// What the step has cost the peer, in nanoseconds of processor time: told after
+    /// its end, so that asking the kernel is no part of it.
+    pub(crate) fn spend(&self, step: u64, nanos: u64) {
+        self.word(REPLY, 4).store(nanos, Ordering::Relaxed);
+        // Pairs with `spent`.
+        self.word(REPLY, 5).store(step, Ordering::Release);
+    }
+
+    pub(crate) fn spent(&self, step: u64) -> Option<u64> {
+        let told = self.word(REPLY, 5).load(Ordering::Acquire) == step;
+        told.then(|| self.word(REPLY, 4).load(Ordering::Relaxed))
     }
 
     pub(crate) fn result(&self) -> u64 {

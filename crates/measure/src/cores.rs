@@ -4,6 +4,7 @@ use std::fs;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::Error;
@@ -52,6 +53,12 @@ pub(crate) fn interruptions() -> u64 {
         .map_or(0, |usage| usage.involuntary_context_switches().unsigned_abs())
 }
 
+/// Nanoseconds that the calling thread has had a processor so far, polling included.
+pub fn processor_time() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
+
 fn allowed() -> Result<Vec<usize>, Error> {
     let set = sched_getaffinity(Pid::from_raw(0)).map_err(Error::system("listing the cores"))?;
     Ok((0..CpuSet::count()).filter(|&core| set.is_set(core).unwrap_or(false)).collect())
@@ -83,6 +90,14 @@ mod tests {
         assert_eq!(parse_list("0-3,8,10-11\n"), [0, 1, 2, 3, 8, 10, 11]);
         assert_eq!(parse_list("5"), [5]);
         assert_eq!(parse_list("\n"), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn work_costs_processor_time() {
+        let (before, start) = (processor_time(), std::time::Instant::now());
+        while processor_time() == before {
+            assert!(start.elapsed() < std::time::Duration::from_secs(20), "the clock stands");
+        }
     }
 
     #[test]

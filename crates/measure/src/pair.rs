@@ -26,6 +26,8 @@ pub struct Pair {
     step: u64,
     /// Numbers given to raw round trips so far.
     calls: u64,
+    /// Nanoseconds of processor time that the last step has cost this process.
+    spent: u64,
     _watchdog: Watchdog,
     child: Arc<Mutex<Child>>,
 }
@@ -53,7 +55,12 @@ impl Pair {
 
     /// The same with options.
     pub fn start_with(lanes: &[Lane], options: &Options) -> Result<Pair, Error> {
-        let cores = Cores::choose()?;
+        Pair::start_on(Cores::choose()?, lanes, options)
+    }
+
+    /// The same on these cores: whoever starts pairs one after the other chooses once,
+    /// since he is pinned from the first one on.
+    pub fn start_on(cores: Cores, lanes: &[Lane], options: &Options) -> Result<Pair, Error> {
         let control = Arc::new(Control::create()?);
         let mut fds: Vec<RawFd> = vec![control.fd().as_raw_fd()];
         let mut description = format!("{};{}", control.fd().as_raw_fd(), cores.peer);
@@ -71,6 +78,7 @@ impl Pair {
             cores,
             step: 0,
             calls: 0,
+            spent: 0,
             _watchdog: watchdog,
             child,
         };
@@ -99,6 +107,18 @@ impl Pair {
     /// present and the peer's last step.
     pub fn interruptions(&self) -> u64 {
         cores::interruptions() + self.control.peer_interruptions()
+    }
+
+    /// Nanoseconds of processor time that the last step has cost this process and the
+    /// peer, polling and work in the kernel included.
+    pub fn spent(&self) -> Result<[u64; 2], Error> {
+        let mut spin = Spin::new(&self.control);
+        loop {
+            match self.control.spent(self.step) {
+                Some(peer) => return Ok([self.spent, peer]),
+                None => spin.empty()?,
+            }
+        }
     }
 
     /// Raw round trips: `each` of them for each of `batches` figures, in nanoseconds
@@ -187,7 +207,9 @@ impl Pair {
         self.working(|pair, step| {
             pair.control.ask(step, Request { op, args });
             pair.wait(|control| control.is_ready(step))?;
+            let before = cores::processor_time();
             part(pair, step)?;
+            pair.spent = cores::processor_time().saturating_sub(before);
             pair.wait(|control| control.finished(step))
         })
     }

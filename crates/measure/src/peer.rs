@@ -57,9 +57,11 @@ fn set_up_and_work<'a>(
         if request.op == Op::Quit {
             break;
         }
+        let before = cores::processor_time();
         control.ready(step, cores::interruptions());
         let result = work(control, &mut lanes, step, request)?;
         control.finish(step, result);
+        control.spend(step, cores::processor_time().saturating_sub(before));
     }
     Ok(())
 }

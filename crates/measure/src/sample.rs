@@ -101,6 +101,12 @@ impl<T> Samples<T> {
         here().filter(move |sample| !(quiet && sample.interrupted))
     }
 
+    /// The samples of one placement, interrupted or not: where somebody else is meant to
+    /// be on a core.
+    pub fn all_of(&self, placement: Placement) -> impl Iterator<Item = &Sample<T>> {
+        self.kept.iter().filter(move |sample| sample.placement == placement)
+    }
+
     /// The spread of one figure in one placement.
     pub fn spread(
         &self,
