@@ -16,7 +16,7 @@ use annulus_measure::{Error, Kind, Lane, Pair, SIZES};
 use beside::bench;
 use criterion::{BenchmarkId, Criterion, Throughput};
 
-const KINDS: [Kind; 3] = [Kind::Ring, Kind::Pipe, Kind::Unix];
+const KINDS: [Kind; 3] = [Kind::Ring, Kind::Pipe, Kind::UnixStream];
 
 /// Messages in a batch, of up to this many bytes each.
 const BATCH: usize = 32;

@@ -17,9 +17,9 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 const KINDS: [(&str, Kind, bool); 5] = [
     ("stream", Kind::Stream, false),
     ("pipe, polled", Kind::Pipe, false),
-    ("unix, polled", Kind::Unix, false),
+    ("unix, polled", Kind::UnixStream, false),
     ("pipe, sleeping", Kind::Pipe, true),
-    ("unix, sleeping", Kind::Unix, true),
+    ("unix, sleeping", Kind::UnixStream, true),
 ];
 
 const SIZES: [usize; 3] = [64, 4096, 65536];

@@ -54,6 +54,9 @@ pub enum Error {
     /// The peer process ended or was killed by the watchdog.
     #[error("the peer process is gone: {0}")]
     PeerGone(String),
+    /// This machine lacks what the transport needs, or it can't carry such messages.
+    #[error("not available: {0}")]
+    Unavailable(String),
     /// No such message size in [`crate::SIZES`].
     #[error("no lane for messages of {0} bytes")]
     Size(usize),
@@ -66,6 +69,11 @@ impl Error {
     /// Wraps an [`io::Error`] or an errno with the name of what failed.
     pub(crate) fn system(what: &'static str) -> impl FnOnce(nix::Error) -> Error {
         move |errno| Error::System { what, source: errno.into() }
+    }
+
+    /// Like [`Error::system`], for a call without which there is no such transport here.
+    pub(crate) fn lacking<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Error {
+        move |error| Error::Unavailable(format!("{what}: {}", error.into()))
     }
 
     /// Like [`Error::system`] for std's calls.

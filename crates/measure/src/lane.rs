@@ -6,56 +6,82 @@ use std::sync::Arc;
 use crate::Error;
 use crate::control::Control;
 use crate::ends::{Ends, Runs};
+use crate::transport::fifo::Fifo;
 use crate::transport::pipe::Pipe;
 use crate::transport::place::{Memfd, Named};
 use crate::transport::raw::Raw;
 use crate::transport::ring::Spsc;
 use crate::transport::stream::Stream;
-use crate::transport::unix::Unix;
+use crate::transport::tcp::Tcp;
+use crate::transport::unix::UnixStream;
 use crate::transport::{Route, Shape, Site, Ticket, Transport};
 
-/// A transport with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+/// Lists every kind once: its name in tables and in the peer's description, and its
+/// transport.
+macro_rules! kinds {
+    ($($(#[$about:meta])* $kind:ident $name:literal $transport:ty,)*) => {
+        /// A transport with a name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            $($(#[$about])* $kind,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: [Kind; [$($name),*].len()] = [$(Kind::$kind),*];
+
+            /// Its name in tables, and in the peer's description.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Kind::$kind => $name,)*
+                }
+            }
+        }
+
+        fn make(lane: &Lane) -> Result<Route, Error> {
+            match lane.kind {
+                $(Kind::$kind => make_sized::<$transport>(lane),)*
+            }
+        }
+
+        fn take_ends(lane: &Lane, ends: Tickets, site: Site) -> Result<Box<dyn Runs>, Error> {
+            match lane.kind {
+                $(Kind::$kind => take_sized::<$transport>(lane.size, ends, site),)*
+            }
+        }
+    };
+}
+
+kinds! {
     /// Bare `memcpy` through a ring of chunks: the limit.
-    Raw,
+    Raw "raw" Raw,
     /// annulus's ring of messages, in named shared memory.
-    Ring,
+    Ring "ring" Named<Spsc>,
     /// annulus's ring of messages, in a memfd.
-    RingMemfd,
+    RingMemfd "ring-memfd" Memfd<Spsc>,
     /// annulus's byte stream, in named shared memory.
-    Stream,
+    Stream "stream" Named<Stream>,
     /// annulus's byte stream, in a memfd.
-    StreamMemfd,
+    StreamMemfd "stream-memfd" Memfd<Stream>,
     /// An anonymous pipe.
-    Pipe,
+    Pipe "pipe" Pipe,
+    /// A named pipe.
+    Fifo "fifo" Fifo,
     /// A Unix stream socket.
-    Unix,
+    UnixStream "unix-stream" UnixStream,
+    /// A TCP connection to the machine itself.
+    Tcp "tcp" Tcp,
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Kind; 7] = [
-        Kind::Raw,
-        Kind::Ring,
-        Kind::RingMemfd,
-        Kind::Stream,
-        Kind::StreamMemfd,
-        Kind::Pipe,
-        Kind::Unix,
-    ];
+    /// The mechanisms that annulus is measured against.
+    pub fn baselines() -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(|kind| kind.is_baseline())
+    }
 
-    /// Its name in tables, and in the peer's description.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Raw => "raw",
-            Kind::Ring => "ring",
-            Kind::RingMemfd => "ring-memfd",
-            Kind::Stream => "stream",
-            Kind::StreamMemfd => "stream-memfd",
-            Kind::Pipe => "pipe",
-            Kind::Unix => "unix",
-        }
+    /// Whether it is neither annulus's nor the limit.
+    pub fn is_baseline(self) -> bool {
+        self as usize >= Kind::Pipe as usize
     }
 }
 
@@ -83,6 +109,11 @@ impl Lane {
     pub fn new(kind: Kind, size: usize) -> Lane {
         let shape = Shape { capacity: default_capacity(size), polling: true };
         Lane { kind, size, shape, both_ways: false }
+    }
+
+    /// Whether this machine has what the lane needs: [`Error::Unavailable`] says why not.
+    pub fn probe(&self) -> Result<(), Error> {
+        self.make().map(drop)
     }
 
     /// With an answer for each message.
@@ -152,8 +183,8 @@ pub(crate) struct Made {
 
 impl Lane {
     pub(crate) fn make(&self) -> Result<Made, Error> {
-        let forward = self.route()?;
-        let back = if self.both_ways { Some(self.route()?) } else { None };
+        let forward = make(self)?;
+        let back = if self.both_ways { Some(make(self)?) } else { None };
         let (answer, question, kept) = match back {
             Some(back) => (Some(back.send), Some(back.recv), back.keep),
             None => (None, None, None),
@@ -165,33 +196,13 @@ impl Lane {
         })
     }
 
-    fn route(&self) -> Result<Route, Error> {
-        match self.kind {
-            Kind::Raw => make_sized::<Raw>(self),
-            Kind::Ring => make_sized::<Named<Spsc>>(self),
-            Kind::RingMemfd => make_sized::<Memfd<Spsc>>(self),
-            Kind::Stream => make_sized::<Named<Stream>>(self),
-            Kind::StreamMemfd => make_sized::<Memfd<Stream>>(self),
-            Kind::Pipe => make_sized::<Pipe>(self),
-            Kind::Unix => make_sized::<Unix>(self),
-        }
-    }
-
     pub(crate) fn take(
         &self,
         ends: Tickets,
         control: &Arc<Control>,
     ) -> Result<Box<dyn Runs>, Error> {
         let site = Site { shape: self.shape, control: Arc::clone(control) };
-        match self.kind {
-            Kind::Raw => take_sized::<Raw>(self.size, ends, site),
-            Kind::Ring => take_sized::<Named<Spsc>>(self.size, ends, site),
-            Kind::RingMemfd => take_sized::<Memfd<Spsc>>(self.size, ends, site),
-            Kind::Stream => take_sized::<Named<Stream>>(self.size, ends, site),
-            Kind::StreamMemfd => take_sized::<Memfd<Stream>>(self.size, ends, site),
-            Kind::Pipe => take_sized::<Pipe>(self.size, ends, site),
-            Kind::Unix => take_sized::<Unix>(self.size, ends, site),
-        }
+        take_ends(self, ends, site)
     }
 }
 

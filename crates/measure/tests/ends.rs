@@ -35,7 +35,8 @@ fn start(lanes: &[Lane], limit: Duration) -> Pair {
 
 fn every_kind() -> Vec<Lane> {
     let polling = Kind::ALL.map(|kind| Lane::new(kind, 64).both_ways());
-    let blocking = [Kind::Pipe, Kind::Unix].map(|kind| Lane::new(kind, 64).both_ways().blocking());
+    let blocking = [Kind::Pipe, Kind::Fifo, Kind::UnixStream, Kind::Tcp]
+        .map(|kind| Lane::new(kind, 64).both_ways().blocking());
     polling.into_iter().chain(blocking).collect()
 }
 

@@ -18,8 +18,8 @@ fn start(lanes: &[Lane]) -> Pair {
 
 fn every_lane(size: usize) -> Vec<Lane> {
     let polling = Kind::ALL.map(|kind| Lane::new(kind, size).both_ways());
-    let blocking =
-        [Kind::Pipe, Kind::Unix].map(|kind| Lane::new(kind, size).both_ways().blocking());
+    let blocking = [Kind::Pipe, Kind::Fifo, Kind::UnixStream, Kind::Tcp]
+        .map(|kind| Lane::new(kind, size).both_ways().blocking());
     polling.into_iter().chain(blocking).collect()
 }
 

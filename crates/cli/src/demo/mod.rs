@@ -80,9 +80,9 @@ const ROWS: [Row; 6] = [
     Row { name: "ring", kind: Kind::Ring, blocking: false },
     Row { name: "stream", kind: Kind::Stream, blocking: false },
     Row { name: "pipe, polled", kind: Kind::Pipe, blocking: false },
-    Row { name: "Unix socket, polled", kind: Kind::Unix, blocking: false },
+    Row { name: "Unix socket, polled", kind: Kind::UnixStream, blocking: false },
     Row { name: "pipe, sleeping", kind: Kind::Pipe, blocking: true },
-    Row { name: "Unix socket, sleeping", kind: Kind::Unix, blocking: true },
+    Row { name: "Unix socket, sleeping", kind: Kind::UnixStream, blocking: true },
 ];
 
 impl Row {

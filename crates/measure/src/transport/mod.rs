@@ -5,11 +5,14 @@
 //! name in [`crate::lane::Kind`].
 
 pub(crate) mod bytes;
+pub mod fifo;
+mod name;
 pub mod pipe;
 pub(crate) mod place;
 pub mod raw;
 pub mod ring;
 pub mod stream;
+pub mod tcp;
 pub mod unix;
 
 use std::os::fd::OwnedFd;

@@ -15,7 +15,7 @@ impl Transport for Pipe {
     type Receiver<const W: usize> = ByteEnd;
 
     fn create<const W: usize>(_: Shape) -> Result<Route, Error> {
-        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(Error::system("pipe"))?;
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(Error::lacking("pipe"))?;
         Ok(Route { send: Ticket::inherited(write), recv: Ticket::inherited(read), keep: None })
     }
 

@@ -7,16 +7,16 @@ use crate::transport::bytes::ByteEnd;
 use crate::transport::{Route, Shape, Site, Ticket, Transport};
 
 /// `socketpair(AF_UNIX, SOCK_STREAM)` with the system's buffers.
-pub struct Unix;
+pub struct UnixStream;
 
-impl Transport for Unix {
+impl Transport for UnixStream {
     type Sender<const W: usize> = ByteEnd;
     type Receiver<const W: usize> = ByteEnd;
 
     fn create<const W: usize>(_: Shape) -> Result<Route, Error> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (one, other) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)
-            .map_err(Error::system("socketpair"))?;
+            .map_err(Error::lacking("socketpair"))?;
         Ok(Route { send: Ticket::inherited(one), recv: Ticket::inherited(other), keep: None })
     }
 

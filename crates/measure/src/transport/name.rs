@@ -1,0 +1,20 @@
+//! Names that nobody else has, for what must have one for a moment.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+/// `annulus-measure-` and 16 random digits.
+pub(crate) fn random() -> String {
+    // Seeded by the system, anew for each call.
+    let number = RandomState::new().build_hasher().finish();
+    format!("annulus-measure-{number:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_differ() {
+        let names: std::collections::HashSet<_> = (0..100).map(|_| super::random()).collect();
+        assert_eq!(names.len(), 100);
+    }
+}
