@@ -4,6 +4,7 @@ mod cargo;
 mod codegen;
 mod loom;
 mod process;
+mod prove;
 mod test;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ enum Command {
     Codegen,
     /// Explore the models of loom-tests with the patched loom.
     Loom(loom::Options),
+    /// Run the campaigns that show what docs/guarantees.md promises.
+    Prove(prove::Options),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::main(&options),
         Command::Codegen => codegen::main(),
         Command::Loom(options) => loom::main(&options),
+        Command::Prove(options) => prove::main(&options),
     });
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -98,17 +98,29 @@ impl Ended {
 pub struct Log {
     terminal: bool,
     file: Option<File>,
+    kept: Option<Vec<u8>>,
 }
 
 impl Log {
     /// To standard output alone.
     pub fn terminal() -> Self {
-        Self { terminal: true, file: None }
+        Self { terminal: true, file: None, kept: None }
     }
 
     /// To standard output and `file`.
     pub fn with_file(file: File) -> Self {
-        Self { terminal: true, file: Some(file) }
+        Self { terminal: true, file: Some(file), kept: None }
+    }
+
+    /// To `file` alone, and kept for [`take`](Self::take).
+    pub fn quiet(file: File) -> Self {
+        Self { terminal: false, file: Some(file), kept: Some(Vec::new()) }
+    }
+
+    /// What has been kept so far.
+    pub fn take(&mut self) -> String {
+        let kept = self.kept.as_mut().map(std::mem::take).unwrap_or_default();
+        String::from_utf8_lossy(&kept).into_owned()
     }
 
     /// Writes one piece of output. A reader that has gone away is no failure of the job.
@@ -119,6 +131,9 @@ impl Log {
         }
         if let Some(file) = &mut self.file {
             let _ = file.write_all(text);
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(text);
         }
     }
 }
@@ -278,7 +293,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         // Nowhere: these closing lines must not pass for this test's own.
-        let mut log = Log { terminal: false, file: None };
+        let mut log = Log { terminal: false, file: None, kept: None };
         run(Job::new(command, limit), &mut log).unwrap()
     }
 
