@@ -3,8 +3,8 @@
 
 pub use crate::atomic::Bug;
 pub use crate::atomic::hooks::{
-    Access, Forger, Liar, Op, Use, budget, count, edges, forge, kill_before, lie, seed, trace,
-    unlocks, uses, weaken, weaken_use,
+    Access, Forger, Liar, Op, Use, asked_about, budget, count, edges, forge, kill_before, lie,
+    seed, trace, unlocks, uses, weaken, weaken_use,
 };
 #[cfg(loom)]
 pub use crate::atomic::{Payload, set_payload};

@@ -69,6 +69,8 @@ struct State {
     /// Addresses of the words that the kernel stored to, each with the length of the trace.
     unlocks: RefCell<Vec<(usize, usize)>>,
     liar: RefCell<Option<Liar>>,
+    /// Address of the word that the liar is asked about.
+    asked: Cell<usize>,
     forger: RefCell<Option<Forger>>,
 }
 
@@ -208,6 +210,8 @@ pub(super) fn is_weakened(edge: &'static str) -> bool {
 /// Switches a bug on until called again; `None`: none.
 pub fn seed(bug: Option<Bug>) {
     set_mutant(|mutant| mutant.bug = bug);
+    #[cfg(not(loom))]
+    crate::sys::bug::tell(bug.map(|bug| format!("{bug:?}")));
 }
 
 pub(super) fn is_seeded(bug: Bug) -> bool {
@@ -300,6 +304,11 @@ pub fn lie<R>(liar: Liar, call: impl FnOnce() -> R) -> R {
     until_it_ends(call, |s| *s.liar.borrow_mut() = None)
 }
 
+/// For a liar: the address of the word that it is asked about; of no use for `payload`.
+pub fn asked_about() -> usize {
+    with(0, |s| s.asked.get())
+}
+
 /// Runs `call` with `forger` deciding on every store to a shared word: a way to seed a
 /// bug in the shipped code.
 pub fn forge<R>(forger: Forger, call: impl FnOnce() -> R) -> R {
@@ -371,7 +380,10 @@ pub(super) fn storing(edge: &'static str, address: usize, value: u64) -> Option<
 /// Every load passes here after: it is told and recorded.
 pub(super) fn loaded(edge: &'static str, address: usize, value: u64) -> u64 {
     let told = with(value, |s| match s.liar.borrow_mut().as_mut() {
-        Some(liar) => liar(edge, value),
+        Some(liar) => {
+            s.asked.set(address);
+            liar(edge, value)
+        }
         None => value,
     });
     record(Op::Load, edge, address, told);
