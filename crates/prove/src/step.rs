@@ -1,0 +1,415 @@
+//! A process that is led by the hand: one machine instruction at a time, then killed, or
+//! left to go on.
+//!
+//! ```text
+//!   leader (worker, single-threaded)          led process (forked, or started by a command)
+//!   Led::fork(|| …) ─────────────────────────▶ opens its ring, makes ready
+//!          ◀───────────────── stopped ──────── marker()
+//!   step() ─▶ one instruction ─▶ Stepped        ┐
+//!          ─▶ asleep in the kernel ─▶ Blocked   │ the operation
+//!          ─▶ the next marker is due ─▶ Marker  ┘
+//!   kill() ─▶ SIGKILL, reaped: its locks are free
+//!   go(time) ─▶ at full speed to the next marker, its end, or until the time is over
+//! ```
+//!
+//! The led process runs whatever was built: the optimised code, not a model of it. While it is
+//! stopped between two instructions the leader, and anybody else, can do whole operations.
+//!
+//! * `marker` is an `int3`. Before it is led nobody traces the process, so `Led::fork` and
+//!   `Led::spawn` see to it that the process asks to be traced first.
+//! * A `rep` instruction takes a step for each of its rounds: long copies take many.
+//! * A system call is one step. One in which the process falls asleep on a futex gives
+//!   `Blocked`; the step is then still under way. `kill` kills inside the call, `wake` waits
+//!   until the call is over, and the next `step` goes on behind it.
+//! * All calls for one `Led` are made by the thread that made it, as ptrace wants it. It dies
+//!   with that thread's process.
+//!
+//! x86-64 Linux alone. Imports: nothing of annulus.
+#![allow(unsafe_code)]
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid};
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// One instruction is done.
+    Stepped,
+    /// It sleeps in the kernel, in the middle of a system call.
+    Blocked,
+    /// It stands before, or behind, a marker: [`Led::step`] before, [`Led::go`] behind.
+    Marker,
+    /// The process has ended.
+    Ended,
+}
+
+/// A process that is traced. Killed when it is dropped.
+#[derive(Debug)]
+pub struct Led {
+    pid: Pid,
+    state: State,
+    steps: u64,
+    /// Signals that came between two steps and are to be delivered with the next.
+    pending: Option<Signal>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Between two instructions.
+    Stopped,
+    /// In a system call; a step is under way.
+    Asleep,
+    /// Let go.
+    Running,
+    Ended,
+}
+
+/// `syscall`, as two bytes.
+const SYSCALL: u64 = 0x050f;
+/// `int3`.
+const INT3: u64 = 0xcc;
+/// Where `rip` lies in what ptrace calls the user area.
+const RIP: usize = core::mem::offset_of!(libc::user_regs_struct, rip);
+/// The same of the number of a system call.
+const RAX: usize = core::mem::offset_of!(libc::user_regs_struct, rax);
+
+/// Stops the process for whoever leads it. Without one, the process dies of it.
+#[inline(never)]
+pub fn marker() {
+    // SAFETY: I5: it touches nothing; the tracer goes on behind it.
+    unsafe { core::arch::asm!("int3") };
+}
+
+/// Runs this thread, and what it forks, on one processor: a step is then a switch between two
+/// processes and wakes no sleeping processor. Refused is as good as done.
+pub fn pin(core: usize) {
+    let mut cores = nix::sched::CpuSet::new();
+    if cores.set(core).is_ok() {
+        let _ = nix::sched::sched_setaffinity(Pid::from_raw(0), &cores);
+    }
+}
+
+impl Led {
+    /// Forks; the child runs `role` up to its first marker, and dies when `role` is done.
+    ///
+    /// # Panics
+    /// If there is no process to be had, or the child ends before its first marker.
+    ///
+    /// # Safety
+    /// The process has one thread.
+    pub unsafe fn fork(role: impl FnOnce()) -> Self {
+        // SAFETY: the caller says that no other thread holds a lock.
+        match unsafe { nix::unistd::fork() }.expect("another process") {
+            ForkResult::Parent { child } => Self::led(child),
+            ForkResult::Child => {
+                let _ = ptrace::traceme();
+                let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(role));
+                // SAFETY: I5: a plain call with a number. Nothing of the parent's is dropped.
+                unsafe { libc::_exit(if done.is_ok() { 0 } else { 101 }) }
+            }
+        }
+    }
+
+    /// Starts a command; it runs up to its first marker.
+    ///
+    /// # Errors
+    /// As [`Command::spawn`].
+    ///
+    /// # Panics
+    /// As [`fork`](Self::fork).
+    pub fn spawn(command: &mut Command) -> std::io::Result<Self> {
+        // SAFETY: I5: one plain system call, allowed between fork and exec.
+        unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
+        let child = command.spawn()?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        // The exec stops it for the first time.
+        waitpid(pid, None)?;
+        ptrace::cont(pid, None)?;
+        Ok(Self::led(pid))
+    }
+
+    /// Leads a child that has asked to be traced, from its first marker.
+    fn led(pid: Pid) -> Self {
+        let mut led = Self { pid, state: State::Running, steps: 0, pending: None };
+        let outcome = led.take(waitpid(pid, None));
+        assert_eq!(outcome, Step::Marker, "a led process came to no marker");
+        ptrace::setoptions(pid, ptrace::Options::PTRACE_O_EXITKILL).expect("a traced child");
+        led
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
+    /// Steps that are done since it was led.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Address of its next instruction.
+    pub fn at(&self) -> u64 {
+        self.user(RIP)
+    }
+
+    /// Whether its next instruction is a system call; its number then.
+    pub fn system_call(&self) -> Option<u64> {
+        (self.code(self.at()) & 0xffff == SYSCALL).then(|| self.user(RAX))
+    }
+
+    /// One instruction.
+    pub fn step(&mut self) -> Step {
+        match self.state {
+            State::Stopped => {}
+            State::Asleep | State::Running => return Step::Blocked,
+            State::Ended => return Step::Ended,
+        }
+        let code = self.code(self.at());
+        if code & 0xff == INT3 {
+            return Step::Marker;
+        }
+        let may_sleep = code & 0xffff == SYSCALL && self.user(RAX) == libc::SYS_futex as u64;
+        let signal = self.pending.take();
+        if ptrace::step(self.pid, signal).is_err() {
+            return self.end();
+        }
+        self.state = State::Asleep;
+        if may_sleep {
+            return self.over_a_call();
+        }
+        let status = waitpid(self.pid, None);
+        self.take(status)
+    }
+
+    /// Up to `count` steps; fewer if something else than a step comes of one.
+    pub fn steps_on(&mut self, count: u64) -> Step {
+        for _ in 0..count {
+            match self.step() {
+                Step::Stepped => {}
+                outcome => return outcome,
+            }
+        }
+        Step::Stepped
+    }
+
+    /// Waits until a blocked step is over; `Blocked` if it is not within `time`.
+    pub fn wake(&mut self, time: Duration) -> Step {
+        match self.state {
+            State::Asleep => self.wait(time).unwrap_or(Step::Blocked),
+            State::Running => Step::Blocked,
+            State::Stopped => Step::Stepped,
+            State::Ended => Step::Ended,
+        }
+    }
+
+    /// Runs on at full speed: to behind the next marker, or its end. `Blocked`: `time` was over
+    /// first, and it is left running, or asleep; the next `go` waits for it.
+    pub fn go(&mut self, time: Duration) -> Step {
+        if self.state == State::Asleep {
+            // The step ends with the call; then it can be let go.
+            match self.wait(time) {
+                Some(Step::Stepped) => {}
+                Some(outcome) => return outcome,
+                None => return Step::Blocked,
+            }
+        }
+        match self.state {
+            State::Ended => return Step::Ended,
+            State::Running => {}
+            State::Stopped | State::Asleep => {
+                let signal = self.pending.take();
+                if ptrace::cont(self.pid, signal).is_err() {
+                    return self.end();
+                }
+                self.state = State::Running;
+            }
+        }
+        self.wait(time).unwrap_or(Step::Blocked)
+    }
+
+    /// Kills it where it stands, and reaps it.
+    pub fn kill(mut self) {
+        self.finish();
+    }
+
+    /// Whether it sleeps in the kernel now.
+    pub fn sleeps(&self) -> bool {
+        sleeps(self.pid.as_raw())
+    }
+
+    /// The step under way is a system call that may sleep.
+    fn over_a_call(&mut self) -> Step {
+        for round in 0u32.. {
+            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => {}
+                status => return self.take(status),
+            }
+            // It has to be seen asleep twice, since it may pass through a short sleep.
+            if round > 2 && self.sleeps() {
+                match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+                    Ok(WaitStatus::StillAlive) if self.sleeps() => break,
+                    Ok(WaitStatus::StillAlive) => {}
+                    status => return self.take(status),
+                }
+            }
+            std::thread::yield_now();
+        }
+        Step::Blocked
+    }
+
+    /// What it has come to, within a time.
+    fn wait(&mut self, time: Duration) -> Option<Step> {
+        let began = Instant::now();
+        loop {
+            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => {}
+                status => return Some(self.take(status)),
+            }
+            let waited = began.elapsed();
+            if waited >= time {
+                return None;
+            }
+            if waited < Duration::from_micros(300) {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        }
+    }
+
+    /// A stop, or the end.
+    fn take(&mut self, status: nix::Result<WaitStatus>) -> Step {
+        let ran = self.state == State::Running;
+        match status {
+            Ok(WaitStatus::Stopped(_, Signal::SIGTRAP)) => {
+                self.state = State::Stopped;
+                if ran {
+                    return Step::Marker;
+                }
+                self.steps += 1;
+                Step::Stepped
+            }
+            Ok(WaitStatus::Stopped(_, signal)) if ran => {
+                // Not a marker: passed on.
+                if ptrace::cont(self.pid, signal).is_err() {
+                    return self.end();
+                }
+                let status = waitpid(self.pid, None);
+                self.take(status)
+            }
+            Ok(WaitStatus::Stopped(_, signal)) => {
+                // Before the instruction, which is done with the next step.
+                self.pending = Some(signal);
+                self.state = State::Stopped;
+                Step::Stepped
+            }
+            Err(Errno::EINTR) => {
+                let status = waitpid(self.pid, None);
+                self.take(status)
+            }
+            _ => self.end(),
+        }
+    }
+
+    fn end(&mut self) -> Step {
+        self.state = State::Ended;
+        Step::Ended
+    }
+
+    fn finish(&mut self) {
+        if self.state == State::Ended {
+            return;
+        }
+        self.state = State::Ended;
+        let _ = nix::sys::signal::kill(self.pid, Signal::SIGKILL);
+        loop {
+            match waitpid(self.pid, None) {
+                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => break,
+                _ => {}
+            }
+        }
+    }
+
+    /// A word of its registers.
+    fn user(&self, at: usize) -> u64 {
+        let word = ptrace::read_user(self.pid, at as ptrace::AddressType);
+        word.unwrap_or(0).cast_unsigned()
+    }
+
+    /// Eight bytes of its code.
+    fn code(&self, at: u64) -> u64 {
+        ptrace::read(self.pid, at as ptrace::AddressType).unwrap_or(0).cast_unsigned()
+    }
+}
+
+impl Drop for Led {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Whether a process of this one thread sleeps in the kernel.
+pub fn sleeps(pid: i32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_led_process_stops_at_its_markers_steps_in_between_and_can_be_killed() {
+        // A test harness has threads: this child allocates nothing and takes no lock.
+        let role = || {
+            marker();
+            let mut sum = 0u64;
+            for n in 0..10u64 {
+                sum = core::hint::black_box(sum + n);
+            }
+            marker();
+        };
+        // SAFETY: the child does no more than the lines above.
+        let mut led = unsafe { Led::fork(role) };
+        let mut steps = 0;
+        while led.step() == Step::Stepped {
+            steps += 1;
+        }
+        assert!(steps > 10, "{steps}");
+        assert_eq!(led.step(), Step::Marker);
+        assert_eq!(led.go(Duration::from_secs(10)), Step::Marker);
+        assert_eq!(led.go(Duration::from_secs(10)), Step::Ended);
+
+        // SAFETY: as above.
+        let mut led = unsafe { Led::fork(role) };
+        assert_eq!(led.steps_on(5), Step::Stepped);
+        let pid = led.pid();
+        led.kill();
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn one_who_falls_asleep_is_blocked_and_goes_on_when_woken() {
+        let word = core::sync::atomic::AtomicU32::new(0);
+        let role = || {
+            marker();
+            // SAFETY: I5: the word outlives the call; nobody else has it.
+            unsafe { libc::syscall(libc::SYS_futex, &word, 128, 0, 0usize) };
+            marker();
+        };
+        // SAFETY: the child does no more than the lines above.
+        let mut led = unsafe { Led::fork(role) };
+        let outcome = led.steps_on(1_000_000);
+        assert_eq!(outcome, Step::Blocked);
+        assert!(led.sleeps());
+        assert_eq!(led.wake(Duration::from_millis(1)), Step::Blocked);
+        led.kill();
+    }
+}
