@@ -13,6 +13,7 @@
 pub mod child;
 pub mod options;
 pub mod report;
+pub mod rings;
 pub mod step;
 
 pub use options::{Depth, Options};
