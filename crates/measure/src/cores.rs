@@ -40,6 +40,15 @@ impl Cores {
     }
 }
 
+/// All that this process may use, those that [`Cores::choose`] would choose first.
+pub fn all() -> Result<Vec<usize>, Error> {
+    let Cores { lead, peer } = Cores::choose()?;
+    let others = allowed()?.into_iter().filter(|&core| core != lead && core != peer);
+    let mut first = vec![lead, peer];
+    first.dedup();
+    Ok(first.into_iter().chain(others).collect())
+}
+
 /// Pins the calling thread, and every thread it starts later, to one core.
 pub fn pin(core: usize) -> Result<(), Error> {
     let mut set = CpuSet::new();
@@ -50,7 +59,7 @@ pub fn pin(core: usize) -> Result<(), Error> {
 /// How often the calling thread had to leave its core to another.
 pub(crate) fn interruptions() -> u64 {
     getrusage(UsageWho::RUSAGE_THREAD)
-        .map_or(0, |usage| usage.involuntary_context_switches().unsigned_abs())
+        .map_or(0, |usage| usage.involuntary_context_switches().unsigned_abs() as u64)
 }
 
 /// Nanoseconds that the calling thread has had a processor so far, polling included.

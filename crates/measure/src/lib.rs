@@ -23,6 +23,8 @@
 //! | [`compare`] | a lane's figure against its raw partner |
 //! | [`stats`], [`latency`], [`table`] | medians, spread, histograms, text tables |
 //! | [`clock`], [`cores`] | time stamps and pinning |
+//! | [`crowd`] | several senders and receivers at once |
+//! | [`machine`] | what it all was taken on |
 //!
 //! A binary that measures calls [`peer::enter`] first thing in `main`: the peer is
 //! the same executable, started again.
@@ -32,10 +34,12 @@ pub mod clock;
 pub mod compare;
 mod control;
 pub mod cores;
+pub mod crowd;
 mod ends;
 mod error;
 pub mod lane;
 pub mod latency;
+pub mod machine;
 pub mod pair;
 pub mod payload;
 pub mod peer;

@@ -1,7 +1,9 @@
 //! The peer process: does as the control segment says.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
+
+use annulus::WaitMethod;
 
 use crate::control::{Control, Op, Request};
 use crate::ends::{Proof, Runs};
@@ -9,12 +11,15 @@ use crate::lane::{Kind, Lane, Tickets};
 use crate::raw::{self, Lines};
 use crate::spin::Spin;
 use crate::transport::{Shape, Ticket};
-use crate::{Error, child, cores};
+use crate::{Error, child, cores, crowd};
 
 /// Becomes the peer if this process was started as one, and then never returns.
 /// To be called first in `main` of every binary that measures.
 pub fn enter() {
     let Ok(description) = std::env::var(child::PEER) else { return };
+    if let Some(member) = description.strip_prefix("crowd;") {
+        std::process::exit(crowd::serve(member).into());
+    }
     let mut parts = description.split(';');
     let control = number(parts.next()).and_then(|fd| Control::attach(child::inherited(fd)));
     let failed = match control {
@@ -88,39 +93,28 @@ fn work(
     Ok(0)
 }
 
-/// A lane as the peer reads it: `kind,size,capacity,polling,sender,receiver`.
+/// A lane as the peer reads it: `kind,size,capacity,polling,wait,sender,receiver`.
 pub(crate) fn write_lane(lane: &Lane, tickets: &Tickets, fds: &mut Vec<RawFd>) -> String {
-    let mut ticket = |ticket: &Option<Ticket>| match ticket {
-        None => "none".to_owned(),
-        Some(Ticket { name: Some(name), .. }) => name.clone(),
-        Some(Ticket { fd: Some(fd), .. }) => {
-            fds.push(fd.as_raw_fd());
-            fd.as_raw_fd().to_string()
-        }
-        Some(_) => "none".to_owned(),
-    };
+    let mut ticket = |ticket: &Option<Ticket>| Ticket::write(ticket.as_ref(), fds);
     let (sender, receiver) = (ticket(&tickets.sender), ticket(&tickets.receiver));
-    let Lane { kind, size, shape: Shape { capacity, polling }, .. } = lane;
-    format!("{kind},{size},{capacity},{polling},{sender},{receiver}")
+    let Lane { kind, size, shape: Shape { capacity, polling, wait }, .. } = lane;
+    format!("{kind},{size},{capacity},{polling},{wait:?},{sender},{receiver}")
 }
 
 fn read_lane(text: &str, control: &Arc<Control>) -> Result<Box<dyn Runs>, Error> {
-    let mut fields = text.split(',');
-    let kind =
-        fields.next().and_then(|name| Kind::ALL.into_iter().find(|kind| kind.name() == name));
-    let kind = kind.ok_or_else(|| Error::Spec(text.to_owned()))?;
-    let (size, capacity) = (number(fields.next())?, number(fields.next())?);
-    let polling = fields.next() == Some("true");
-    let mut ticket = || match fields.next() {
-        None | Some("none") => None,
-        Some(field) => Some(match field.parse::<RawFd>() {
-            Ok(fd) => Ticket::inherited(child::inherited(fd)),
-            Err(_) => Ticket::named(field),
-        }),
+    let fields: Vec<&str> = text.split(',').collect();
+    let unreadable = || Error::Spec(text.to_owned());
+    let &[kind, size, capacity, polling, wait, sender, receiver] = &fields[..] else {
+        return Err(unreadable());
     };
-    let tickets = Tickets { sender: ticket(), receiver: ticket() };
-    let both_ways = tickets.sender.is_some();
-    Lane { kind, size, shape: Shape { capacity, polling }, both_ways }.take(tickets, control)
+    let kind = Kind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(unreadable)?;
+    let (size, capacity) = (number(Some(size))?, number(Some(capacity))?);
+    let methods = [WaitMethod::Spin, WaitMethod::Futex, WaitMethod::Semaphore];
+    let wait = methods.into_iter().find(|known| format!("{known:?}") == wait);
+    let wait = wait.ok_or_else(unreadable)?;
+    let tickets = Tickets { sender: Ticket::read(sender)?, receiver: Ticket::read(receiver)? };
+    let shape = Shape { capacity, polling: polling == "true", wait };
+    Lane { kind, size, shape, both_ways: tickets.sender.is_some() }.take(tickets, control)
 }
 
 fn number<T: std::str::FromStr>(field: Option<&str>) -> Result<T, Error> {
