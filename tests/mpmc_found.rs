@@ -133,3 +133,21 @@ fn a_kept_message_of_one_who_leaves_goes_to_the_next() {
     assert!(receiver.last().redelivered);
     assert_eq!(receiver.try_recv(&mut out), Err(TryRecvError::Empty));
 }
+
+#[test]
+fn what_comes_again_in_a_waiting_batch_comes_alone_and_marked() {
+    let site = site(4, 2);
+    let (mut sender, mut late) = (site.one.sender().unwrap(), site.one.sender().unwrap());
+    let (one, mut two) = (site.other.receiver().unwrap(), site.other.receiver().unwrap());
+    sender.try_send(0).unwrap();
+    die_reading(one);
+    // Counter, word, claim, counter; then the message: its position is taken, and no more.
+    assert!(kill_before(5, move || sender.try_send(1)).is_none());
+    late.try_send(2).unwrap();
+    let mut out = [9; 4];
+    // Who looks for the dead buries position 1 first, so that 2 is there with what comes again.
+    assert_eq!((two.recv_many(&mut out), out[0]), (Ok(1), 0));
+    assert!(two.last().redelivered);
+    assert_eq!((two.recv_many(&mut out), out[0]), (Ok(1), 2));
+    assert!(!two.last().redelivered);
+}

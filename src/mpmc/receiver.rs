@@ -567,7 +567,8 @@ impl<T: Message, A: Trust> Receiver<T, A> {
     }
 
     /// Receives at least one message and at most as many as fit, waiting while there is
-    /// none. As [`try_recv_many`](Self::try_recv_many) otherwise.
+    /// none. As [`try_recv_many`](Self::try_recv_many) otherwise: a message
+    /// that comes again comes alone.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -577,7 +578,18 @@ impl<T: Message, A: Trust> Receiver<T, A> {
         }
         // Whatever it was, it is met again.
         out[0] = self.recv()?;
-        Ok(1 + self.try_recv_many(&mut out[1..]).unwrap_or(0))
+        let rest = &mut out[1..];
+        // What comes again comes alone, so that its mark is not taken for another's.
+        if self.last.redelivered || rest.is_empty() {
+            return Ok(1);
+        }
+        match self.claim(self.post.court.most(rest.len())) {
+            Ok(run) => Ok(1 + self.copy_run(run, rest)),
+            Err(_) => {
+                self.post.withdraw();
+                Ok(1)
+            }
+        }
     }
 
     /// Receives a run of positions; says how many were messages.
