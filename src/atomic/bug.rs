@@ -2,9 +2,24 @@
 //!
 //! All are here; a build without `test-hooks` has none of them.
 
-/// A bug that can be seeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A bug that can be seeded.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(not(feature = "test-hooks"), allow(dead_code))]
+        pub enum Bug {
+            $($(#[$doc])* $name,)*
+        }
+
+        #[cfg(feature = "test-hooks")]
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+bugs! {
     /// A notifier clears the flag before it wakes.
     ClearBeforeWake,
     /// A notifier wakes before it starts a new generation.
@@ -29,25 +44,28 @@ pub enum Bug {
     StaleLoser,
     /// A guard's exposure is not noted.
     NoClaim,
+
+    // The system calls: `sys` asks for these itself.
+    /// A name that is a symbolic link is followed.
+    FollowsLinks,
+    /// Opening waits for the other end of a FIFO that stands there.
+    WaitsForFifo,
+    /// Reserving memory does not go on after a signal.
+    InterruptedAllocationFails,
+    /// A seat is locked through a duplicate of the segment's descriptor, not one opened anew.
+    LockThroughShared,
+    /// The descriptor of a lock is not closed by `exec`.
+    LockSurvivesExec,
+    /// A forked child keeps the descriptors of its parent's locks.
+    LockInherited,
+    /// Whether a seat is held is asked as a writer would, so that readers' locks count.
+    AsksAsWriter,
+    /// A lock that somebody else holds leaves the descriptor that was opened for it open.
+    RefusalKeepsDescriptor,
 }
 
+#[cfg(feature = "test-hooks")]
 impl Bug {
-    /// All of them.
-    pub const ALL: &[Self] = &[
-        Self::ClearBeforeWake,
-        Self::WakeBeforeBump,
-        Self::ClearThoughAllWoke,
-        Self::NoRecheck,
-        Self::RetireBeforeCopy,
-        Self::PublishBeforeCopy,
-        Self::NoLookAfterClosed,
-        Self::NoWritingMark,
-        Self::ClaimAfterCas,
-        Self::IgnoreLive,
-        Self::StaleLoser,
-        Self::NoClaim,
-    ];
-
     /// The bug of this name, which is the variant's.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|bug| format!("{bug:?}") == name)
@@ -66,4 +84,16 @@ pub(crate) fn seeded(bug: Bug) -> bool {
 #[inline(always)]
 pub(crate) const fn seeded(_: Bug) -> bool {
     false
+}
+
+#[cfg(all(test, feature = "test-hooks"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bugs_of_the_system_calls_are_listed_with_the_others() {
+        for bug in crate::sys::bug::Bug::ALL {
+            assert!(Bug::named(&format!("{bug:?}")).is_some(), "{bug:?}");
+        }
+    }
 }

@@ -11,6 +11,8 @@ use nix::fcntl::{AtFlags, FcntlArg, OFlag, SealFlag};
 use nix::sys::memfd::MFdFlags;
 use nix::sys::stat::{Mode, SFlag};
 
+use super::bug::{Bug, seeded};
+
 /// What `fstat` says that decides anything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
@@ -116,7 +118,13 @@ pub(crate) fn seals(file: impl AsFd) -> io::Result<i32> {
 /// Opens what stands under a name, without following a link or waiting for a FIFO's peer.
 pub(crate) fn open_existing(path: &Path, write: bool) -> Result<OwnedFd, OpenRefusal> {
     let access = if write { OFlag::O_RDWR } else { OFlag::O_RDONLY };
-    let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let mut flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    if seeded(Bug::FollowsLinks) {
+        flags.remove(OFlag::O_NOFOLLOW);
+    }
+    if seeded(Bug::WaitsForFifo) {
+        flags.remove(OFlag::O_NONBLOCK);
+    }
     nix::fcntl::open(path, flags, Mode::empty()).map_err(|error| match error {
         nix::Error::ENOENT => OpenRefusal::NotFound,
         nix::Error::ELOOP => OpenRefusal::Link,
@@ -145,7 +153,7 @@ pub(crate) fn allocate(file: &OwnedFd, len: u64) -> io::Result<()> {
         let count = libc::off_t::try_from(CHUNK.min(len - at)).map_err(too_large)?;
         let at = libc::off_t::try_from(at).map_err(too_large)?;
         while let Err(error) = nix::fcntl::posix_fallocate(file, at, count) {
-            if error != nix::Error::EINTR {
+            if error != nix::Error::EINTR || seeded(Bug::InterruptedAllocationFails) {
                 return Err(error.into());
             }
         }

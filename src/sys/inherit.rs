@@ -15,6 +15,8 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, OnceLock};
 
+use super::bug::{Bug, seeded};
+
 /// A descriptor that forked children lose; closed on drop.
 #[derive(Debug)]
 pub(crate) struct Uninherited(ManuallyDrop<OwnedFd>);
@@ -100,7 +102,9 @@ impl Uninherited {
         let mut opened = Err(io::Error::from_raw_os_error(libc::EBADF));
         with(|descriptors| {
             opened = open();
-            if let Ok(descriptor) = &opened {
+            if let Ok(descriptor) = &opened
+                && !seeded(Bug::LockInherited)
+            {
                 descriptors.push(descriptor.as_raw_fd());
             }
         });

@@ -16,6 +16,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::fcntl::{FcntlArg, OFlag};
 use nix::sys::stat::Mode;
 
+use super::bug::{Bug, seeded};
 use super::inherit::Uninherited;
 
 /// Where the seats' bytes begin: beyond any segment, below the largest offset.
@@ -45,13 +46,25 @@ impl ByteLock {
         byte: i64,
     ) -> io::Result<Option<Self>> {
         let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
-        let flags = access | OFlag::O_CLOEXEC;
-        let description =
-            Uninherited::new(|| Ok(nix::fcntl::open(path.as_str(), flags, Mode::empty())?))?;
+        let mut flags = access | OFlag::O_CLOEXEC;
+        if seeded(Bug::LockSurvivesExec) {
+            flags.remove(OFlag::O_CLOEXEC);
+        }
+        let description = Uninherited::new(|| {
+            if seeded(Bug::LockThroughShared) {
+                return file.try_clone_to_owned();
+            }
+            Ok(nix::fcntl::open(path.as_str(), flags, Mode::empty())?)
+        })?;
         let lock = flock(kind, byte, 1);
         match nix::fcntl::fcntl(description.get(), FcntlArg::F_OFD_SETLK(&lock)) {
             Ok(_) => Ok(Some(Self { description, byte, process: std::process::id() })),
-            Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(None),
+            Err(nix::Error::EAGAIN | nix::Error::EACCES) => {
+                if seeded(Bug::RefusalKeepsDescriptor) {
+                    core::mem::forget(description);
+                }
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -113,7 +126,8 @@ impl AttachLock {
 ///
 /// Asks as a reader would (`F_RDLCK`), so that a reader's lock counts as nobody's.
 fn is_held(file: BorrowedFd<'_>, byte: i64, len: i64) -> io::Result<bool> {
-    let mut lock = flock(libc::F_RDLCK, byte, len);
+    let asks = if seeded(Bug::AsksAsWriter) { libc::F_WRLCK } else { libc::F_RDLCK };
+    let mut lock = flock(asks, byte, len);
     nix::fcntl::fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }

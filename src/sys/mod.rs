@@ -4,6 +4,7 @@
 //! purpose, and gives the kernel's answer as `io::Error`. Imports: nothing.
 
 pub(crate) mod barrier;
+pub(crate) mod bug;
 mod clock;
 mod file;
 mod fork;

@@ -1,0 +1,56 @@
+//! Bugs of this room that test builds can switch on. `atomic::bug` lists them with the
+//! others, and tells this room, which imports nothing.
+
+#[cfg(all(feature = "test-hooks", not(loom)))]
+use std::sync::{Mutex, PoisonError};
+
+/// A bug of this room, by the name that it has there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bug {
+    FollowsLinks,
+    WaitsForFifo,
+    InterruptedAllocationFails,
+    LockThroughShared,
+    LockSurvivesExec,
+    LockInherited,
+    AsksAsWriter,
+    RefusalKeepsDescriptor,
+}
+
+impl Bug {
+    #[cfg(all(test, feature = "test-hooks"))]
+    pub(crate) const ALL: &[Self] = &[
+        Self::FollowsLinks,
+        Self::WaitsForFifo,
+        Self::InterruptedAllocationFails,
+        Self::LockThroughShared,
+        Self::LockSurvivesExec,
+        Self::LockInherited,
+        Self::AsksAsWriter,
+        Self::RefusalKeepsDescriptor,
+    ];
+}
+
+/// The name of the bug that is switched on.
+#[cfg(all(feature = "test-hooks", not(loom)))]
+static TOLD: Mutex<Option<String>> = Mutex::new(None);
+
+/// Says which bug is switched on, of whatever room.
+#[cfg(all(feature = "test-hooks", not(loom)))]
+pub(crate) fn tell(name: Option<String>) {
+    *TOLD.lock().unwrap_or_else(PoisonError::into_inner) = name;
+}
+
+/// Whether the bug is switched on. Not for signal handlers or forked children.
+#[cfg(all(feature = "test-hooks", not(loom)))]
+pub(super) fn seeded(bug: Bug) -> bool {
+    let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    told.as_ref().is_some_and(|name| *name == format!("{bug:?}"))
+}
+
+/// Never, in a release.
+#[cfg(any(not(feature = "test-hooks"), loom))]
+#[inline(always)]
+pub(super) const fn seeded(_: Bug) -> bool {
+    false
+}
