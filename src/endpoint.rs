@@ -343,6 +343,11 @@ fn sleep_in_slices<B: Blocked>(
     deadline: Option<Instant>,
 ) -> Result<B::Outcome, Unfinished> {
     let slice = blocked.waiter().patience.slice;
+    let (mut deadline, mut slept) = (deadline, Slept::TimedOut);
+    let span = match seeded(Bug::WakeRestartsTimeout) {
+        true => deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())),
+        false => None,
+    };
     blocked.waiter().judge();
     loop {
         let ticket = blocked.waiter().event.prepare();
@@ -355,7 +360,8 @@ fn sleep_in_slices<B: Blocked>(
             return Err(Unfinished::Cancelled);
         }
         let now = Instant::now();
-        if blocked.waiter().is_time(now)
+        if !(seeded(Bug::LooksAroundAfterSlicesOnly) && slept != Slept::TimedOut)
+            && blocked.waiter().is_time(now)
             && let Some(outcome) = blocked.look_around()
         {
             return Ok(outcome);
@@ -369,12 +375,15 @@ fn sleep_in_slices<B: Blocked>(
         };
         let slice_end = now.checked_add(slice).unwrap_or(now + ETERNITY);
         let until = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
-        let slept = blocked.waiter().event.sleep(&ticket, until).map_err(Unfinished::Corrupt)?;
+        slept = blocked.waiter().event.sleep(&ticket, until).map_err(Unfinished::Corrupt)?;
         if let Some(outcome) = blocked.look() {
             if slept == Slept::TimedOut {
                 blocked.waiter().suspect(ticket);
             }
             return Ok(outcome);
+        }
+        if seeded(Bug::WakeRestartsTimeout) && slept != Slept::TimedOut {
+            deadline = span.and_then(deadline_after);
         }
     }
 }
@@ -394,6 +403,7 @@ pub(crate) fn look_at_peer<B: Blocked>(
         }),
         Ok(_) => blocked.look(),
         Err(Error::Corrupt(corrupt)) => Some(ended(blocked, Some(corrupt))),
+        Err(_) if seeded(Bug::NoAnswerIsDead) => Some(ended(blocked, None)),
         // The kernel did not say: then nobody is dead, this time.
         Err(_) => None,
     }

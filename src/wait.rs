@@ -100,8 +100,13 @@ impl Event {
             return;
         }
         // Fails if somebody arrived since: he is owed the next look.
-        let clear =
-            || self.flag.compare_exchange(seen, seen & !1, relaxed::FENCED, relaxed::HINT).is_ok();
+        let clear = || {
+            let seen = match seeded(Bug::ClearForgetsArrivals) {
+                true => self.flag.load(relaxed::FENCED),
+                false => seen,
+            };
+            self.flag.compare_exchange(seen, seen & !1, relaxed::FENCED, relaxed::HINT).is_ok()
+        };
         if seeded(Bug::ClearBeforeWake) {
             clear();
         }
@@ -149,12 +154,15 @@ impl Event {
     /// `None` if he can't be noted, and so must not sleep long.
     pub(crate) fn prepare(&self) -> Option<Ticket> {
         // WAKE: what was interrupted before is seen. Pairs with `interrupt`.
-        let generation = self.generation().load(wake::GENERATION);
+        let mut generation = self.generation().load(wake::GENERATION);
         if !self.note() {
             return None;
         }
         // WAKE: between the flag and the look at the ring. Pairs with `notify`.
         self.barrier.sleeper().ok()?;
+        if seeded(Bug::GenerationAfterFlag) {
+            generation = self.generation().load(wake::GENERATION);
+        }
         Some(Ticket { generation })
     }
 
@@ -223,10 +231,17 @@ impl Event {
     /// Sleeps until notified, interrupted, or `until`.
     pub(crate) fn sleep(&self, ticket: &Ticket, until: Instant) -> Result<Slept, Corrupt> {
         let until = Until::instant(until);
+        let expected = match seeded(Bug::SleepsOnNewGeneration) {
+            true => self.generation().load(wake::GENERATION),
+            false => ticket.generation,
+        };
         let slept = match self.segment.semaphore(self.which) {
             Some(semaphore) => semaphore.wait(until),
-            None => self.generation().wait(ticket.generation, until),
+            None => self.generation().wait(expected, until),
         };
+        if seeded(Bug::InterruptedWaitFails) && matches!(slept, Ok(Slept::Interrupted)) {
+            return Err(Corrupt { word: "event", value: 0 });
+        }
         // The one error left is memory that is gone: truncated by a peer.
         slept.map_err(|_| Corrupt { word: "event", value: 0 })
     }
@@ -270,9 +285,6 @@ pub(crate) fn comply(format: &Format) -> Result<(), Error> {
 
 /// The form for a new segment.
 pub(crate) fn barrier_form(fenced: bool) -> Barrier {
-    if fenced || (!cfg!(loom) && !sys::barrier::register()) {
-        Barrier::Fenced
-    } else {
-        Barrier::Asymmetric
-    }
+    let relies = || cfg!(loom) || seeded(Bug::NoFencedFallback) || sys::barrier::register();
+    if fenced || !relies() { Barrier::Fenced } else { Barrier::Asymmetric }
 }

@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::atomic::{Slept, pause, yield_now};
+use crate::atomic::{Bug, Slept, pause, seeded, yield_now};
 use crate::endpoint::{UNNOTED, Waiter, deadline_after};
 use crate::error::WaitError;
 use crate::wait::{Event, Ticket};
@@ -202,7 +202,8 @@ fn sleep(set: &WaitSet, members: &mut [&mut dyn Waitable], until: Instant) -> Op
     let events: Vec<_> =
         members.iter().map(|member| member.how().event()).zip(tickets.iter().copied()).collect();
     let slept = Event::sleep_any(&events, until);
-    if !matches!(slept, Ok(Some(_))) {
+    let spins = seeded(Bug::MissingWaitSpins) && matches!(slept, Ok(None));
+    if !matches!(slept, Ok(Some(_))) && !spins {
         // The kernel can't, or a member's memory is gone, which its own look will say.
         std::thread::sleep(UNNOTED.min(until.saturating_duration_since(Instant::now())));
     }
@@ -221,8 +222,13 @@ fn arm(members: &[&mut dyn Waitable]) -> Option<Vec<Ticket>> {
     if !members.iter().all(|member| member.how().event().is_futex()) {
         return None;
     }
-    let tickets: Option<Vec<_>> = members.iter().map(|member| member.how().event().arm()).collect();
-    let events = members.iter().map(|member| member.how().event());
-    Event::settle(events).ok()?;
+    let events = || members.iter().map(|member| member.how().event());
+    if seeded(Bug::BarrierBeforeFlags) {
+        Event::settle(events()).ok()?;
+    }
+    let tickets: Option<Vec<_>> = events().map(Event::arm).collect();
+    if !seeded(Bug::BarrierBeforeFlags) {
+        Event::settle(events()).ok()?;
+    }
     tickets
 }

@@ -62,6 +62,28 @@ bugs! {
     AsksAsWriter,
     /// A lock that somebody else holds leaves the descriptor that was opened for it open.
     RefusalKeepsDescriptor,
+
+    // Waiting.
+    /// A sleeper reads the generation after it has noted itself, not before.
+    GenerationAfterFlag,
+    /// A sleeper sleeps on the generation of now, not on the one that it read before it looked.
+    SleepsOnNewGeneration,
+    /// A notifier clears the flag whoever has arrived since it looked.
+    ClearForgetsArrivals,
+    /// A signal ends a sleep with an error.
+    InterruptedWaitFails,
+    /// Where the barrier of sleepers is missing, a new ring asks for it all the same.
+    NoFencedFallback,
+    /// Every wake-up for nothing begins the time-out anew.
+    WakeRestartsTimeout,
+    /// One who sleeps looks for the dead only if the sleep lasted a whole slice.
+    LooksAroundAfterSlicesOnly,
+    /// When the kernel does not say whether a peer lives, he is dead.
+    NoAnswerIsDead,
+    /// One who waits for several rings has its barrier before it notes itself at them.
+    BarrierBeforeFlags,
+    /// Where the kernel can't sleep on several words, one who waits for several rings spins.
+    MissingWaitSpins,
 }
 
 #[cfg(feature = "test-hooks")]
