@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 #[cfg(not(loom))]
 use core::ptr::NonNull;
 
-use crate::atomic::Area;
+use crate::atomic::{Area, Bug, seeded};
 use crate::copy;
 use crate::message::Message;
 use crate::payload::Payload;
@@ -136,7 +136,14 @@ pub(crate) fn len<M: Payload + ?Sized>(area: Area<'_>) -> Result<usize, u64> {
     let mut word = [0; 8];
     copy::load(area, 0, &mut word);
     let len = u64::from_le_bytes(word);
-    if len > capacity::<M>(area) as u64 { Err(len) } else { Ok(len as usize) }
+    if len > capacity::<M>(area) as u64 {
+        return Err(len);
+    }
+    if seeded(Bug::LengthTwice) {
+        copy::load(area, 0, &mut word);
+        return Ok(u64::from_le_bytes(word) as usize);
+    }
+    Ok(len as usize)
 }
 
 /// The first byte of a buffer that has nothing before the payload.

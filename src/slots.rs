@@ -12,7 +12,7 @@
 use core::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::atomic::{Area, Origin, Span, Word, relaxed};
+use crate::atomic::{Area, Bug, Origin, Span, Word, relaxed, seeded};
 use crate::layout::{self, SlotShape};
 use crate::segment::{Format, Segment};
 
@@ -105,6 +105,11 @@ impl<S: Shape> Slots<S> {
     /// Byte offset of a position's slot from the first.
     #[inline(always)]
     fn offset(&self, position: u64) -> usize {
+        if seeded(Bug::CapacityReread) {
+            let capacity = self.segment.span().word(layout::header::CAPACITY);
+            let mask = capacity.load(relaxed::VALIDATED).wrapping_sub(1);
+            return ((position & mask) as usize).wrapping_mul(self.shape.shape().stride);
+        }
         (position & self.mask) as usize * self.shape.shape().stride
     }
 

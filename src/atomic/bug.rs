@@ -84,6 +84,48 @@ bugs! {
     BarrierBeforeFlags,
     /// Where the kernel can't sleep on several words, one who waits for several rings spins.
     MissingWaitSpins,
+
+    // Rings of one sender and one receiver.
+    /// A receiver goes on behind what a dead one had exposed.
+    SkipsInDoubt,
+    /// A receiver that leaves does not hand on what was in doubt before it.
+    DropForgetsDoubt,
+    /// The successor of a sender looks at one slot too few of a ring that is full.
+    FullRingOffByOne,
+    /// A batch is committed from its last message to its first.
+    BatchBackwards,
+    /// A sender that finds its receiver gone does not look for room again.
+    GoneBeforeRoom,
+    /// Who takes a seat tells nobody.
+    ComesSilently,
+    /// A sender that leaves tells nobody.
+    LeavesSilently,
+    /// A reservation notifies, then commits.
+    NotifiesBeforeCommit,
+    /// A receiver's head is taken as it is.
+    HeadUnchecked,
+    /// The length of a byte message is checked, then read again to be used.
+    LengthTwice,
+    /// A slot's index is masked with the capacity that the header says now.
+    CapacityReread,
+
+    // Streams.
+    /// Bytes that pass the end of the ring are committed before their second part is written.
+    CommitBeforeWrap,
+    /// A stream that lost its sender or receiver takes another.
+    StreamSuccession,
+    /// A sender that is dropped by a panic says that this was all.
+    UnwindIsEnd,
+    /// A sender's tail is taken however far it is.
+    TailUnchecked,
+    /// A sender notifies only if the receiver, as it last saw it, had nothing to read.
+    NotifiesIfEmpty,
+    /// A descriptor that gives fewer bytes than there is room for counts as having filled it.
+    ShortReadCommitsAll,
+    /// A descriptor that takes fewer bytes than there are counts as having taken all.
+    ShortWriteRetiresAll,
+    /// A signal during the reading of a descriptor looks like its end.
+    InterruptedReadIsEnd,
 }
 
 #[cfg(feature = "test-hooks")]

@@ -68,6 +68,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
             return Err(Corrupt { word: "claim", value: claim }.into());
         }
         let in_doubt_until = claim.max(head);
+        let head = if seeded(Bug::SkipsInDoubt) { in_doubt_until } else { head };
         let gate = Gate::new(POSITION_LIMIT)?;
         seat.settle();
         let receiver = Self {
@@ -86,7 +87,9 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
             _not_sync: core::marker::PhantomData,
         };
         // A sender may be waiting for a peer, or asleep on what a dead receiver left.
-        receiver.notify();
+        if !seeded(Bug::ComesSilently) {
+            receiver.notify();
+        }
         Ok(receiver)
     }
 
@@ -478,7 +481,8 @@ impl<M: Payload + ?Sized, A: Trust> Drop for Receiver<M, A> {
         if self.exposed > 0 {
             self.release();
         }
-        let claim = if self.in_doubt_until > self.head { self.in_doubt_until } else { 0 };
+        let in_doubt = self.in_doubt_until > self.head && !seeded(Bug::DropForgetsDoubt);
+        let claim = if in_doubt { self.in_doubt_until } else { 0 };
         self.seat.claim().store(claim, relaxed::SOLE_WRITER);
         self.seat.leave();
         self.notify();

@@ -6,6 +6,7 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 use super::Sender;
+use crate::atomic::{Bug, seeded};
 use crate::lend::{self, Pen};
 use crate::message::Message;
 #[cfg(not(loom))]
@@ -69,6 +70,11 @@ impl<'a, M: Payload + ?Sized, A: Trust> Reservation<'a, M, A> {
             return self.position();
         }
         self.pen.seal(self.sender.slots.message(self.sender.tail));
+        if seeded(Bug::NotifiesBeforeCommit) {
+            self.sender.notify();
+            self.sender.commit();
+            return self.sender.tail - 1;
+        }
         self.sender.commit();
         self.sender.notify();
         self.sender.tail - 1

@@ -61,7 +61,8 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
         }
         // Behind the last committed message: the first slot not stamped for its position.
         let mut tail = head;
-        while tail < head + slots.capacity() {
+        let end = head + slots.capacity() - u64::from(seeded(Bug::FullRingOffByOne));
+        while tail < end {
             // SEAT: the predecessor's stamps come before his leaving, or his end.
             let stamp = slots.stamp(tail).load(relaxed::FENCED);
             if stamp == free_stamp(tail, slots.capacity()) {
@@ -87,7 +88,9 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
             _not_sync: core::marker::PhantomData,
         };
         // A receiver may be waiting for a peer, or asleep on what a dead sender left.
-        sender.notify();
+        if !seeded(Bug::ComesSilently) {
+            sender.notify();
+        }
         Ok(sender)
     }
 
@@ -229,14 +232,15 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
                 return Err(NoRoom::Full);
             }
         };
-        if self.see_room()? { Ok(()) } else { Err(ended) }
+        if !seeded(Bug::GoneBeforeRoom) && self.see_room()? { Ok(()) } else { Err(ended) }
     }
 
     /// Reads the head once and opens the gate as far as it says. False: full.
     fn see_room(&mut self) -> Result<bool, NoRoom> {
         // RETIRE: the reads of the freed slots are over. Pairs with `Receiver::retire`.
         let head = self.head_word.load(retire::ACQUIRE);
-        if head < self.cached_head || head > self.tail {
+        let possible = (self.cached_head..=self.tail).contains(&head);
+        if !possible && !seeded(Bug::HeadUnchecked) {
             return Err(NoRoom::Fault(self.gate.poison(Corrupt { word: "head", value: head })));
         }
         self.cached_head = head;
@@ -385,8 +389,17 @@ impl<T: Message, A: Trust> Sender<T, A> {
         }
         let room = usize::try_from(self.gate.limit() - self.tail).unwrap_or(usize::MAX);
         let sent = room.min(messages.len());
-        for message in &messages[..sent] {
-            self.put(message);
+        if seeded(Bug::BatchBackwards) {
+            let first = self.tail;
+            for (n, message) in messages[..sent].iter().enumerate().rev() {
+                self.tail = first + n as u64;
+                self.put(message);
+            }
+            self.tail = first + sent as u64;
+        } else {
+            for message in &messages[..sent] {
+                self.put(message);
+            }
         }
         self.notify();
         Ok(sent)
@@ -445,7 +458,9 @@ impl<M: Payload + ?Sized, A: Trust> Drop for Sender<M, A> {
     fn drop(&mut self) {
         if self.gate.is_own() {
             self.seat.leave();
-            self.notify();
+            if !seeded(Bug::LeavesSilently) {
+                self.notify();
+            }
         }
     }
 }

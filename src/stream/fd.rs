@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use super::io::end_is_zero;
 use super::{Receiver, Sender};
+use crate::atomic::{Bug, seeded};
 use crate::copy;
 use crate::error::{Corrupt, RecvError, SendError};
 use crate::outcome::NoMessage;
@@ -48,6 +49,16 @@ impl<A: Trust> Sender<A> {
         let parts = self.bytes.parts(self.tail, room);
         let outcome = copy::fill(self.bytes.area(), [parts.first, parts.second], fd.as_fd());
         match outcome {
+            Ok(1..) if seeded(Bug::ShortReadCommitsAll) => {
+                self.commit(room);
+                Ok(room)
+            }
+            Err(error)
+                if seeded(Bug::InterruptedReadIsEnd)
+                    && error.kind() == io::ErrorKind::Interrupted =>
+            {
+                Ok(0)
+            }
             Ok(count) => {
                 self.commit(count.min(room));
                 Ok(count.min(room))
@@ -81,6 +92,10 @@ impl<A: Trust> Receiver<A> {
         let parts = self.bytes.parts(self.head, waiting);
         let outcome = copy::drain(self.bytes.area(), [parts.first, parts.second], fd.as_fd());
         match outcome {
+            Ok(1..) if seeded(Bug::ShortWriteRetiresAll) => {
+                self.retire(waiting);
+                Ok(waiting)
+            }
             Ok(count) => {
                 self.retire(count.min(waiting));
                 Ok(count.min(waiting))

@@ -57,7 +57,10 @@ impl<A: Trust> Receiver<A> {
     pub(super) fn attach(ring: &Ring<A>) -> Result<Self, Error> {
         let segment = &ring.segment;
         let (not_full, waiter) = (ring.not_full(), ring.waiter(ring.not_empty()));
-        let mut seat = Seat::take_once(segment, layout::stream::RECEIVER, "receiver")?;
+        let mut seat = match seeded(Bug::StreamSuccession) {
+            true => Seat::take(segment, layout::stream::RECEIVER, "receiver")?,
+            false => Seat::take_once(segment, layout::stream::RECEIVER, "receiver")?,
+        };
         let bytes = Bytes::new(Arc::clone(segment), &ring.format);
         let head_word = ControlWord::new(segment, layout::stream::HEAD);
         let tail_word = ControlWord::new(segment, layout::stream::TAIL);
@@ -341,7 +344,8 @@ impl<A: Trust> Receiver<A> {
         // PUBLISH: the bytes are written. Pairs with `Sender::commit`.
         let tail = self.tail_word.load(publish::ACQUIRE);
         let most = (self.head + self.capacity()).min(POSITION_LIMIT);
-        if tail < self.cached_tail || tail > most {
+        let too_far = tail > most && !seeded(Bug::TailUnchecked);
+        if tail < self.cached_tail || too_far {
             let corrupt = Corrupt { word: "tail", value: tail };
             return Err(NoMessage::Fault(self.gate.poison(corrupt)));
         }

@@ -58,7 +58,10 @@ impl<A: Trust> Sender<A> {
     pub(super) fn attach(ring: &Ring<A>) -> Result<Self, Error> {
         let segment = &ring.segment;
         let (not_empty, waiter) = (ring.not_empty(), ring.waiter(ring.not_full()));
-        let mut seat = Seat::take_once(segment, layout::stream::SENDER, "sender")?;
+        let mut seat = match seeded(Bug::StreamSuccession) {
+            true => Seat::take(segment, layout::stream::SENDER, "sender")?,
+            false => Seat::take_once(segment, layout::stream::SENDER, "sender")?,
+        };
         let bytes = Bytes::new(Arc::clone(segment), &ring.format);
         let head_word = ControlWord::new(segment, layout::stream::HEAD);
         let tail_word = ControlWord::new(segment, layout::stream::TAIL);
@@ -67,7 +70,7 @@ impl<A: Trust> Sender<A> {
         if head > POSITION_LIMIT {
             return Err(Corrupt { word: "head", value: head }.into());
         }
-        if tail != head {
+        if tail != head && !seeded(Bug::StreamSuccession) {
             return Err(Corrupt { word: "tail", value: tail }.into());
         }
         let gate = Gate::new(head + bytes.capacity())?;
@@ -373,6 +376,14 @@ impl<A: Trust> Sender<A> {
                 self.commit(count);
                 self.tail -= count as u64;
             }
+            if seeded(Bug::CommitBeforeWrap) {
+                let (start, first) = (self.tail, self.bytes.parts(self.tail, count).first.1);
+                self.bytes.store(start, &rest[..first]);
+                self.commit(count);
+                self.bytes.store(start + first as u64, &rest[first..count]);
+                sent += count;
+                continue;
+            }
             self.bytes.store(self.tail, &rest[..count]);
             self.commit(count);
             sent += count;
@@ -383,9 +394,13 @@ impl<A: Trust> Sender<A> {
     /// Commits `count` bytes: the one step before which they do not exist.
     #[inline(always)]
     pub(super) fn commit(&mut self, count: usize) {
+        let nothing_to_read = self.tail == self.cached_head;
         self.tail += count as u64;
         // PUBLISH: the bytes are written. Pairs with `Receiver::see_bytes`.
         self.tail_word.store(self.tail, publish::RELEASE);
+        if seeded(Bug::NotifiesIfEmpty) && !nothing_to_read {
+            return;
+        }
         self.notify();
     }
 
@@ -436,7 +451,8 @@ impl<A: Trust> Sender<A> {
     fn see_room(&mut self, need: u64) -> Result<bool, NoRoom> {
         // RETIRE: the reads of the freed bytes are over. Pairs with `Receiver::retire`.
         let head = self.head_word.load(retire::ACQUIRE);
-        if head < self.cached_head || head > self.tail {
+        let possible = (self.cached_head..=self.tail).contains(&head);
+        if !possible && !seeded(Bug::HeadUnchecked) {
             return Err(NoRoom::Fault(self.poison(Corrupt { word: "head", value: head })));
         }
         self.cached_head = head;
@@ -556,7 +572,8 @@ impl<A: Trust> Drop for Sender<A> {
             return;
         }
         // One who has seen garbage can't say that this was all.
-        if std::thread::panicking() || self.gate.check(0).is_err() {
+        let unwinds = std::thread::panicking() && !seeded(Bug::UnwindIsEnd);
+        if unwinds || self.gate.check(0).is_err() {
             self.seat.abandon();
             self.notify();
         } else {
