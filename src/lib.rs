@@ -23,8 +23,8 @@
 compile_error!(
     "annulus needs Linux: its liveness, sealing and publication rest on Linux system calls"
 );
-#[cfg(not(target_pointer_width = "64"))]
-compile_error!("annulus needs a 64-bit target for now: seat locks lie beyond 32-bit file offsets");
+#[cfg(not(any(target_pointer_width = "64", target_pointer_width = "32")))]
+compile_error!("annulus needs a 32- or 64-bit target");
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("annulus needs 64-bit atomics: every shared word is one");
 #[cfg(not(target_endian = "little"))]

@@ -188,12 +188,14 @@ fn an_impossible_alignment_is_refused_and_so_is_another() {
         let signed = refused_by_checksum("message align", value);
         assert_eq!(said_by_all_of(&signed), Refusal::Corrupt("message align", value));
     }
-    for value in [1, 2, 4] {
+    for value in [1, 2] {
         let signed = refused_by_checksum("message align", value);
         let expected =
             Refusal::Mismatch(Field::MessageAlign, Found::Number(value), Found::Number(8));
         assert_eq!(said_of(&signed), expected);
     }
+    // What 32-bit x86 calls the alignment of a `u64`; the slots are the same.
+    Ring::<u64>::from_fd(memfd(&refused_by_checksum("message align", 4).0)).unwrap();
     for value in [16, 128] {
         let signed = refused_by_checksum("message align", value);
         assert_eq!(said_by_all_of(&signed), Refusal::Corrupt("length", signed.get("length")));

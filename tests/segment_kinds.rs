@@ -37,8 +37,22 @@ fn messages_of_another_size_are_refused() {
 
 #[test]
 fn messages_of_another_alignment_are_refused() {
-    assert_eq!(opened_as::<u64, [u32; 2]>(), mismatch(Field::MessageAlign, 8, 4));
+    assert_eq!(opened_as::<u64, [u8; 8]>(), mismatch(Field::MessageAlign, 8, 1));
     assert_eq!(opened_as::<[u8; 4], f32>(), mismatch(Field::MessageAlign, 1, 4));
+    assert_eq!(opened_as::<u128, [u64; 2]>(), mismatch(Field::MessageAlign, 16, 8));
+}
+
+#[test]
+fn alignments_of_4_and_8_are_one_to_those_who_agree_on_the_type() {
+    // 32-bit x86 aligns a `u64` to 4.
+    for tag in [7, 8] {
+        let spot = made::<u64>(&Ring::options().type_tag(7));
+        let opened = Ring::<[u32; 2]>::options().type_tag(tag).open(&spot.address);
+        match tag {
+            7 => drop(opened.unwrap()),
+            _ => assert_eq!(refusal(opened), mismatch(Field::MessageAlign, 8, 4)),
+        }
+    }
 }
 
 #[test]

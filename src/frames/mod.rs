@@ -193,7 +193,7 @@ fn handles(format: &Format) -> Result<Format, Error> {
     Ok(Format {
         kind: Kind::Mpmc,
         message_size: size_of::<Handle>() as u64,
-        message_align: align_of::<Handle>() as u64,
+        message_align: 8,
         len: len.ok_or(Error::OUT_OF_MEMORY)?,
         ..*format
     })

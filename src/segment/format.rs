@@ -290,7 +290,7 @@ impl Format {
                 self.message_size,
                 expect.message_size.unwrap_or(self.message_size),
             ),
-            (Field::MessageAlign, self.message_align, expect.message_align),
+            (Field::MessageAlign, self.message_align, self.alignment_beside(expect)),
             (Field::Capacity, self.capacity, expect.capacity.unwrap_or(self.capacity)),
             (Field::Seats, self.seats, expect.seats.unwrap_or(self.seats)),
         ];
@@ -316,6 +316,17 @@ impl Format {
             ));
         }
         Ok(())
+    }
+
+    /// The alignment to find where `expect` is expected: 4 and 8 may be the same type's, since
+    /// 32-bit x86 aligns 8-byte numbers to 4. The slots are the same for both, and every
+    /// message lies at a multiple of 8.
+    fn alignment_beside(&self, expect: &Expect) -> u64 {
+        let one_type = self.type_tag == expect.type_tag;
+        match (self.message_align, expect.message_align) {
+            (found @ (4 | 8), 4 | 8) if one_type => found,
+            (_, expected) => expected,
+        }
     }
 
     /// Every word between magic and checksum.

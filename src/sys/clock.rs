@@ -25,4 +25,10 @@ impl Until {
     pub(super) fn timespec(self) -> libc::timespec {
         self.0
     }
+
+    /// Seconds and nanoseconds as the younger calls take them on every target.
+    #[allow(clippy::useless_conversion, reason = "32 bits wide on 32-bit targets")]
+    pub(super) fn wide(self) -> [i64; 2] {
+        [i64::from(self.0.tv_sec), i64::from(self.0.tv_nsec)]
+    }
 }

@@ -12,6 +12,7 @@ use nix::sys::memfd::MFdFlags;
 use nix::sys::stat::{Mode, SFlag};
 
 use super::bug::{Bug, seeded};
+use super::wide;
 
 /// What `fstat` says that decides anything.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ pub(crate) enum OpenRefusal {
 /// `None` where the file system has no such files.
 pub(crate) fn anonymous_file(directory: &Path) -> io::Result<Option<OwnedFd>> {
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    match nix::fcntl::open(directory, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+    match wide::open(directory, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
         Ok(file) => Ok(Some(file)),
         Err(nix::Error::EOPNOTSUPP | nix::Error::EISDIR) => Ok(None),
         Err(error) => Err(error.into()),
@@ -65,7 +66,7 @@ pub(crate) fn anonymous_file(directory: &Path) -> io::Result<Option<OwnedFd>> {
 pub(crate) fn named_file(path: &Path) -> io::Result<OwnedFd> {
     let flags =
         OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    Ok(nix::fcntl::open(path, flags, Mode::S_IRUSR | Mode::S_IWUSR)?)
+    Ok(wide::open(path, flags, Mode::S_IRUSR | Mode::S_IWUSR)?)
 }
 
 /// Gives a nameless file its name; fails if the name is taken.
@@ -125,7 +126,7 @@ pub(crate) fn open_existing(path: &Path, write: bool) -> Result<OwnedFd, OpenRef
     if seeded(Bug::WaitsForFifo) {
         flags.remove(OFlag::O_NONBLOCK);
     }
-    nix::fcntl::open(path, flags, Mode::empty()).map_err(|error| match error {
+    wide::open(path, flags, Mode::empty()).map_err(|error| match error {
         nix::Error::ENOENT => OpenRefusal::NotFound,
         nix::Error::ELOOP => OpenRefusal::Link,
         nix::Error::EISDIR | nix::Error::ENXIO => OpenRefusal::NotAFile,
@@ -163,13 +164,13 @@ pub(crate) fn allocate(file: &OwnedFd, len: u64) -> io::Result<()> {
 
 /// What the file is.
 pub(crate) fn facts(file: impl AsFd) -> io::Result<Facts> {
-    let stat = nix::sys::stat::fstat(file)?;
+    let stat = wide::fstat(file)?;
     Ok(Facts {
-        regular: stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits(),
-        owner: stat.st_uid,
-        mode: stat.st_mode & 0o7777,
-        len: u64::try_from(stat.st_size).unwrap_or(0),
-        allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
+        regular: stat.mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits(),
+        owner: stat.owner,
+        mode: stat.mode & 0o7777,
+        len: u64::try_from(stat.len).unwrap_or(0),
+        allocated: u64::try_from(stat.blocks).unwrap_or(0).saturating_mul(512),
     })
 }
 
@@ -208,10 +209,10 @@ pub(crate) fn read_start(file: &OwnedFd, out: &mut [u8]) -> io::Result<usize> {
 
 /// Whether `path` is a name of this very file now, no link followed.
 pub(crate) fn is_name_of(file: impl AsFd, path: &Path) -> io::Result<bool> {
-    let own = nix::sys::stat::fstat(file)?;
-    match nix::sys::stat::lstat(path) {
+    let own = wide::fstat(file)?;
+    match wide::lstat(path) {
         // The number of an open file is not given to another, even when it has no name.
-        Ok(there) => Ok((there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)),
+        Ok(there) => Ok((there.device, there.number) == (own.device, own.number)),
         Err(nix::Error::ENOENT) => Ok(false),
         Err(error) => Err(error.into()),
     }

@@ -5,6 +5,13 @@ use std::io;
 
 use super::clock::Until;
 
+/// The call that takes 64-bit times.
+#[cfg(target_pointer_width = "64")]
+const FUTEX: libc::c_long = libc::SYS_futex;
+/// As above: `futex_time64`, the same number on every 32-bit architecture (Linux 5.1).
+#[cfg(target_pointer_width = "32")]
+const FUTEX: libc::c_long = 422;
+
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slept {
@@ -23,12 +30,12 @@ pub(crate) enum Slept {
 /// The address is that of a 32-bit word in a mapping; an address that is none any more
 /// is an error (`EFAULT`), never a fault.
 pub(crate) fn wait(address: *const u32, expected: u32, until: Until) -> io::Result<Slept> {
-    let until = until.timespec();
+    let until = until.wide();
     // SAFETY: I4: the kernel checks the address itself; `until` lives through the call.
     // Without FUTEX_PRIVATE_FLAG: the sleeper and the waker are in different processes.
     let outcome = unsafe {
         libc::syscall(
-            libc::SYS_futex,
+            FUTEX,
             address,
             libc::FUTEX_WAIT_BITSET,
             expected,
@@ -73,7 +80,7 @@ pub(crate) fn wait_any(words: &[(*const u32, u32)], until: Until) -> io::Result<
         slot.address = address.addr() as u64;
         slot.flags = FUTEX_32;
     }
-    let until = until.timespec();
+    let until = until.wide();
     // SAFETY: I4: the kernel checks the addresses itself; the list and `until` live through
     // the call.
     let outcome = unsafe {
@@ -111,6 +118,6 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
 pub(crate) fn wake(address: *const u32, count: u32) -> io::Result<u32> {
     let count = count.min(i32::MAX as u32);
     // SAFETY: I4: the kernel checks the address itself.
-    let woken = unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, count) };
+    let woken = unsafe { libc::syscall(FUTEX, address, libc::FUTEX_WAKE, count) };
     u32::try_from(woken).map_err(|_| io::Error::last_os_error())
 }

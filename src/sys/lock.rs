@@ -8,16 +8,16 @@
 //!   2^62 - 1   attach byte: read-locked by all who take part, write-locked to remove the name
 //!   2^62 ..    seat bytes: write-locked by who sits there
 //! ```
-#![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use nix::fcntl::{FcntlArg, OFlag};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::bug::{Bug, seeded};
 use super::inherit::Uninherited;
+use super::wide::{self, ByteRange};
 
 /// Where the seats' bytes begin: beyond any segment, below the largest offset.
 const SEATS: i64 = 1 << 62;
@@ -54,18 +54,20 @@ impl ByteLock {
             if seeded(Bug::LockThroughShared) {
                 return file.try_clone_to_owned();
             }
-            Ok(nix::fcntl::open(path.as_str(), flags, Mode::empty())?)
+            Ok(wide::open(path.as_str(), flags, Mode::empty())?)
         })?;
-        let lock = flock(kind, byte, 1);
-        match nix::fcntl::fcntl(description.get(), FcntlArg::F_OFD_SETLK(&lock)) {
-            Ok(_) => Ok(Some(Self { description, byte, process: std::process::id() })),
-            Err(nix::Error::EAGAIN | nix::Error::EACCES) => {
-                if seeded(Bug::RefusalKeepsDescriptor) {
-                    core::mem::forget(description);
+        let mut lock = ByteRange::new(kind, byte, 1);
+        match wide::lock(description.get(), libc::F_OFD_SETLK, &mut lock) {
+            Ok(()) => Ok(Some(Self { description, byte, process: std::process::id() })),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::EACCES) => {
+                    if seeded(Bug::RefusalKeepsDescriptor) {
+                        core::mem::forget(description);
+                    }
+                    Ok(None)
                 }
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
+                _ => Err(error),
+            },
         }
     }
 }
@@ -75,9 +77,9 @@ impl Drop for ByteLock {
         // Let go in so many words: closing would not do while a child that is just being
         // forked or spawned shares the description.
         if self.process == std::process::id() {
-            let lock = flock(libc::F_UNLCK, self.byte, 1);
+            let mut lock = ByteRange::new(libc::F_UNLCK, self.byte, 1);
             // If it fails, closing is left.
-            let _ = nix::fcntl::fcntl(self.description.get(), FcntlArg::F_OFD_SETLK(&lock));
+            let _ = wide::lock(self.description.get(), libc::F_OFD_SETLK, &mut lock);
         }
     }
 }
@@ -127,18 +129,7 @@ impl AttachLock {
 /// Asks as a reader would (`F_RDLCK`), so that a reader's lock counts as nobody's.
 fn is_held(file: BorrowedFd<'_>, byte: i64, len: i64) -> io::Result<bool> {
     let asks = if seeded(Bug::AsksAsWriter) { libc::F_WRLCK } else { libc::F_RDLCK };
-    let mut lock = flock(asks, byte, len);
-    nix::fcntl::fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
-    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
-}
-
-/// `len` bytes from `byte` on.
-fn flock(kind: libc::c_int, byte: i64, len: i64) -> libc::flock {
-    // SAFETY: I5: `flock` is plain numbers, for which zero is a value.
-    let mut lock: libc::flock = unsafe { core::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = byte;
-    lock.l_len = len;
-    lock
+    let mut lock = ByteRange::new(asks, byte, len);
+    wide::lock(file, libc::F_OFD_GETLK, &mut lock)?;
+    Ok(i32::from(lock.kind) != libc::F_UNLCK)
 }

@@ -15,6 +15,7 @@ mod map;
 mod semaphore;
 mod sigbus;
 pub(crate) mod transfer;
+mod wide;
 
 pub(crate) use clock::Until;
 pub(crate) use file::{

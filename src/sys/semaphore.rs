@@ -32,6 +32,11 @@ unsafe extern "C" {
 /// Whether this C library can wait on a semaphore by the monotonic clock.
 pub(crate) const AVAILABLE: bool = cfg!(target_env = "gnu");
 
+/// Where both C libraries keep a semaphore on Linux.
+fn file_of(name: &str) -> String {
+    format!("/dev/shm/sem.{}", name.trim_start_matches('/'))
+}
+
 impl Semaphore {
     /// Makes a semaphore of value 0 under a name that nobody has, for whoever `mode` and
     /// `group` let in.
@@ -46,15 +51,24 @@ impl Semaphore {
         let semaphore = NonNull::new(semaphore)
             .map(Self)
             .ok_or_else(|| io::Error::from(io::ErrorKind::Other))?;
-        // POSIX has no call for it; on Linux both C libraries keep the file here.
-        let file = format!("/dev/shm/sem.{}", name.trim_start_matches('/'));
+        // POSIX has no call for it.
+        let file = file_of(name);
         std::os::unix::fs::chown(&file, None, group)?;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))?;
         Ok(semaphore)
     }
 
     /// Opens the semaphore of that name.
+    ///
+    /// One that 32-bit programs made is no semaphore to 64-bit ones, nor the other way
+    /// round: they lay it out differently, which shows in its length.
     pub(crate) fn open(name: &str) -> io::Result<Self> {
+        if std::fs::metadata(file_of(name))
+            .is_ok_and(|it| it.len() != size_of::<libc::sem_t>() as u64)
+        {
+            let why = "a semaphore of programs with another width of words";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         // SAFETY: I5: a C string and a number.
         let semaphore = unsafe { libc::sem_open(name.as_ptr(), 0) };

@@ -1,5 +1,6 @@
 //! The parent's side: the children of one test, and what can be done to them.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -44,6 +45,11 @@ impl Family {
     /// A child that will play `role`, one of the file's [`super::roles!`].
     pub fn child<F: Fn(&mut Role)>(&self, role: F) -> Spawn<'_> {
         Spawn::new(self, role::name_of(&role))
+    }
+
+    /// As [`Family::child`], by another build of the same test, such as a 32-bit one.
+    pub fn child_of<F: Fn(&mut Role)>(&self, binary: impl AsRef<OsStr>, role: F) -> Spawn<'_> {
+        Spawn::of(self, role::name_of(&role), binary.as_ref())
     }
 }
 

@@ -14,6 +14,9 @@ use super::link::Link;
 use super::mount::PrivateShm;
 use super::role;
 
+/// What executes the binaries of another processor, if the machine can't by itself.
+const RUNNER: &str = "ANNULUS_CHILD_RUNNER";
+
 /// How long a child may go without progress unless its test says otherwise.
 const WATCHDOG: Duration = Duration::from_secs(10);
 
@@ -52,7 +55,19 @@ impl fmt::Display for Unavailable {
 impl<'a> Spawn<'a> {
     pub(super) fn new(family: &'a Family, role: &'static str) -> Self {
         let binary = std::env::current_exe().expect("the path of this binary");
-        let mut command = Command::new(binary);
+        Self::of(family, role, binary.as_os_str())
+    }
+
+    /// Of another build of this test.
+    pub(super) fn of(family: &'a Family, role: &'static str, binary: &OsStr) -> Self {
+        let mut command = match std::env::var_os(RUNNER) {
+            Some(runner) => {
+                let mut command = Command::new(runner);
+                command.arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
         command.args(["child_entry", "--exact", "--nocapture", "--test-threads=1"]);
         Self {
             family,
