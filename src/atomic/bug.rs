@@ -126,6 +126,64 @@ bugs! {
     ShortWriteRetiresAll,
     /// A signal during the reading of a descriptor looks like its end.
     InterruptedReadIsEnd,
+
+    // Rings of many senders and receivers, and what their dead leave.
+    /// The claim of a batch says its first position alone.
+    ClaimOfOne,
+    /// A receiver looks whether the head still stands there, then moves it, in two steps.
+    TakesWithoutExchange,
+    /// A slot that others have filled since the counter was read means that there is no room.
+    MovedOnIsFull,
+    /// One whose position others are always quicker to take never gives up.
+    TriesForEver,
+    /// Who takes the seat of a dead one does not settle what he left.
+    NewcomerJustSitsDown,
+    /// The lock of a dead one's seat that can't be settled yet is not let go.
+    LaterKeepsLock,
+    /// A dead one's seat is free although something of his could not be settled yet.
+    FreedTooSoon,
+    /// A message that a dead receiver had in hand counts as received.
+    DeadMessageIsFreed,
+    /// A dead one's claim is cleared before its positions are settled.
+    ClaimClearedFirst,
+    /// A dead one's position is settled although nobody has taken it.
+    NoLookAtCounter,
+    /// A claim of one who is dead too, and just being settled, is one of the living.
+    RecoveringLives,
+    /// A message that comes again is not marked.
+    RedeliveredUnmarked,
+    /// A position that is taken and has no message yet looks like none at all.
+    StalledIsEmpty,
+    /// One who was woken does not wake another if there is more.
+    WaiterKeepsWake,
+    /// One who leaves, and may have been woken, does not wake another.
+    LeaverKeepsWake,
+    /// A batch with a tomb in it leaves a gap in what was received.
+    TombLeavesGap,
+    /// A slot is freed before its message is copied out.
+    FreesBeforeCopy,
+    /// A receiver that leaves with a message that was too long does not hand it on.
+    KeptIsDropped,
+    /// A reservation that was forgotten is not given up by the next operation.
+    ForgottenStays,
+    /// However many messages a batch has, one sleeper is woken.
+    BatchWakesOne,
+    /// A position that is given up is taken back, if nobody has taken the next one.
+    PositionGivenBack,
+
+    // Frames.
+    /// A handle's buffer is looked up whatever its number.
+    HandleUnchecked,
+    /// A frame's length is taken as its handle says.
+    FrameLengthUnchecked,
+    /// A receiver that gives a buffer back tells nobody.
+    BufferFreedSilently,
+    /// A frame that could not be sent has lost its buffer.
+    SendErrorLosesBuffer,
+    /// A dead sender's buffer is freed although its handle is in the ring.
+    ReclaimsSentFrames,
+    /// A handle is received before its buffer is taken.
+    HandleReleasedFirst,
 }
 
 #[cfg(feature = "test-hooks")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::word::{Holder, State, Word};
 use super::{Handle, Ring};
-use crate::atomic::{Area, Origin, claim, relaxed, retire};
+use crate::atomic::{Area, Bug, Origin, claim, relaxed, retire, seeded};
 use crate::error::Corrupt;
 use crate::layout::{self, LINE};
 use crate::seat::{self, SeatState};
@@ -136,7 +136,8 @@ impl Buffers {
         holder: Holder,
     ) -> Result<Option<Held>, Corrupt> {
         let value = index;
-        let index = usize::try_from(value).ok().filter(|index| *index < self.count);
+        let possible = |index: &usize| *index < self.count || seeded(Bug::HandleUnchecked);
+        let index = usize::try_from(value).ok().filter(possible);
         let index = index.ok_or(Corrupt { word: "handle", value })?;
         // Sent, still in the hands of the sender who has just sent it, or in those of one who
         // died while he received it: at most these, one after the other.
@@ -167,7 +168,8 @@ impl Buffers {
                 continue;
             }
             // His seat has been settled: what he committed is in the ring, and nothing else.
-            let next = match in_ring([index as u64, word.generation, 0]) {
+            let sent = in_ring([index as u64, word.generation, 0]);
+            let next = match sent && !seeded(Bug::ReclaimsSentFrames) {
                 true => word.with(State::Sent),
                 false => word.freed(),
             };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::buffers::{Buffers, Held};
 use super::word::Holder;
 use super::{Handle, Ring};
+use crate::atomic::{Bug, seeded};
 use crate::endpoint::{CancelHandle, deadline_after};
 use crate::error::{Corrupt, Error, RecvError, TryRecvError};
 use crate::gate::Gate;
@@ -83,9 +84,10 @@ impl<A: Trust> Receiver<A> {
             let mut handles = self.desk.handles();
             let guard = handles.try_recv_ref()?;
             let (handle, redelivered) = (guard.read(), guard.redelivered());
+            let guard = (!seeded(Bug::HandleReleasedFirst)).then_some(guard);
             let taken = self.desk.buffers.receive(handle, self.desk.holder);
             // Only now is the handle received: see `Buffers::receive`.
-            guard.release();
+            drop(guard);
             match taken {
                 Ok(Some(held)) => return Ok(self.received(held, handle, redelivered)?),
                 // A handle whose buffer came back after a death.
@@ -120,9 +122,10 @@ impl<A: Trust> Receiver<A> {
                 Some(deadline) => handles.recv_ref_deadline(deadline)?,
             };
             let (handle, redelivered) = (guard.read(), guard.redelivered());
+            let guard = (!seeded(Bug::HandleReleasedFirst)).then_some(guard);
             let taken = self.desk.buffers.receive(handle, self.desk.holder);
             // As in `try_recv`.
-            guard.release();
+            drop(guard);
             match taken {
                 Ok(Some(held)) => return Ok(self.received(held, handle, redelivered)?),
                 Ok(None) => {}
@@ -144,7 +147,8 @@ impl<A: Trust> Receiver<A> {
             redelivered,
             _trust: core::marker::PhantomData,
         };
-        if len > self.desk.buffers.area(held.index).len() as u64 {
+        let fits = len <= self.desk.buffers.area(held.index).len() as u64;
+        if !fits && !seeded(Bug::FrameLengthUnchecked) {
             let corrupt = Corrupt { word: "frame length", value: len };
             return Err(self.desk.handles().poison_handle(corrupt));
         }
@@ -210,7 +214,9 @@ impl<A: Trust> Drop for Received<A> {
         // In a forked child it is the parent's.
         if self.desk.gate.is_own() {
             self.desk.buffers.free(self.held);
-            self.desk.not_full.notify(1);
+            if !seeded(Bug::BufferFreedSilently) {
+                self.desk.not_full.notify(1);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::buffers::{Buffers, Held, is_of};
 use super::word::Holder;
 use super::{Handle, Ring};
-use crate::atomic::Area;
+use crate::atomic::{Area, Bug, seeded};
 use crate::endpoint::{self, Blocked, CancelHandle, Unfinished, Waiter, deadline_after};
 use crate::error::{Corrupt, Error, Fault, SendError, TrySendError};
 use crate::gate::Gate;
@@ -307,6 +307,9 @@ impl<A: Trust> Frame<A> {
     pub fn send(mut self) -> Result<(), SendFrameError<A>> {
         let held = self.held();
         let handle = held.handle(self.pen.written());
+        if seeded(Bug::SendErrorLosesBuffer) {
+            self.held = None;
+        }
         let sent = self.desk.handles().send(handle);
         match sent {
             Ok(()) => {

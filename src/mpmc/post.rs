@@ -188,7 +188,8 @@ impl<M: Payload + ?Sized> Post<M> {
         most: u64,
         ready: impl Fn(&Court<M>, u64) -> Result<(), u64>,
     ) -> Result<Run, Refused> {
-        for _ in 0..TRIES {
+        let tries = if seeded(Bug::TriesForEver) { u32::MAX } else { TRIES };
+        for _ in 0..tries {
             // Checked by the exchange.
             let start = self.court.counter(side).load(relaxed::VALIDATED);
             if !self.gate.admits(start) {
@@ -197,6 +198,9 @@ impl<M: Payload + ?Sized> Post<M> {
             if let Err(word) = ready(&self.court, start) {
                 let slot = Slot::of(word);
                 let ahead = slot.from(start);
+                if ahead > 0 && seeded(Bug::MovedOnIsFull) {
+                    return Err(Refused::NotReady { word, at: start });
+                }
                 if ahead > 0 || (ahead == 0 && slot != Slot::Free(start)) {
                     // The counter has moved on since.
                     continue;
@@ -256,16 +260,21 @@ impl<M: Payload + ?Sized> Post<M> {
         if !late {
             // CLAIM: before the exchange, and after all of the operation before. Pairs with
             // `Court::dispute` and `Court::settle`.
-            self.claim.store(claim(start, count), edge::NOTE);
+            let noted = if seeded(Bug::ClaimOfOne) { 1 } else { count };
+            self.claim.store(claim(start, noted), edge::NOTE);
         }
         self.noted = true;
-        // CLAIM: as above. Pairs with `Court::settle`'s load of the counter.
-        let taken = self.court.counter(side).compare_exchange(
-            start,
-            start + count,
-            edge::TAKE,
-            relaxed::HINT,
-        );
+        let counter = self.court.counter(side);
+        let taken = if seeded(Bug::TakesWithoutExchange) && side == Side::Receivers {
+            let stands = counter.load(edge::COUNTER) == start;
+            if stands {
+                counter.store(start + count, edge::NOTE);
+            }
+            if stands { Ok(start) } else { Err(start) }
+        } else {
+            // CLAIM: as above. Pairs with `Court::settle`'s load of the counter.
+            counter.compare_exchange(start, start + count, edge::TAKE, relaxed::HINT)
+        };
         if late && taken.is_ok() {
             self.claim.store(claim(start, count), edge::NOTE);
         }
@@ -352,6 +361,7 @@ impl<M: Payload + ?Sized> Post<M> {
             }
             let Some(mut vacated) = self.court.find_dead(index)? else { continue };
             match self.court.settle_other(&mut vacated, Some(self.seat.index()), deliver)? {
+                Settled::Later if seeded(Bug::LaterKeepsLock) => core::mem::forget(vacated),
                 Settled::All | Settled::Later => {}
                 Settled::Message(position) => return Ok(Some(Estate::of(vacated, position))),
             }
@@ -479,7 +489,8 @@ impl<M: Payload + ?Sized> Court<M> {
                     continue;
                 }
                 let Some(mut vacated) = Vacated::lock(self.segment(), index)? else { continue };
-                if matches!(vacated.state(), SeatState::Live | SeatState::Recovering) {
+                let dead = matches!(vacated.state(), SeatState::Live | SeatState::Recovering);
+                if dead && !seeded(Bug::NewcomerJustSitsDown) {
                     match self.settle_vacated(&mut vacated, None, false)? {
                         Settled::All => {}
                         _ if inherits => match vacated.occupy(SeatState::Recovering) {

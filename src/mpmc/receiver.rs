@@ -62,6 +62,11 @@ impl Taken {
     fn again(estate: Estate) -> Self {
         Self { position: estate.position, estate: Some(estate) }
     }
+
+    /// Whether it is to be marked as one that comes again.
+    fn is_marked(&self) -> bool {
+        self.estate.is_some() && !seeded(Bug::RedeliveredUnmarked)
+    }
 }
 
 impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
@@ -171,7 +176,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
 
     fn expose(&mut self, taken: Taken) -> Result<RecvRef<'_, M, A>, NoMessage> {
         let (taken, len) = self.measured(taken)?;
-        let seen = (taken.position, taken.estate.is_some());
+        let seen = (taken.position, taken.is_marked());
         self.held = Some(taken);
         Ok(RecvRef::new(self, seen, len))
     }
@@ -215,7 +220,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     /// Notes which message was received.
     #[inline(always)]
     pub(super) fn note(&mut self, taken: &Taken) {
-        self.last = Delivery { position: taken.position, redelivered: taken.estate.is_some() };
+        self.last = Delivery { position: taken.position, redelivered: taken.is_marked() };
     }
 
     /// Releases the slot of a message that is ours: the one step by which it is received.
@@ -335,7 +340,8 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
             Refused::NotReady { word, at } => (word, at),
         };
         // PUBLISH: if a position is taken, so far at least. A later one is seen another time.
-        if self.post.court.tail.load(publish::ACQUIRE) <= at {
+        let none = self.post.court.tail.load(publish::ACQUIRE) <= at;
+        if none || seeded(Bug::StalledIsEmpty) {
             return self.empty();
         }
         if self.post.court.is_there(at) != Err(word) {
@@ -401,7 +407,9 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
             Err(Unfinished::Cancelled) => Err(NoMessage::Cancelled),
             Err(Unfinished::Corrupt(corrupt)) => Err(self.poison(corrupt)),
         };
-        self.pass_on();
+        if !seeded(Bug::WaiterKeepsWake) {
+            self.pass_on();
+        }
         outcome
     }
 
@@ -520,9 +528,14 @@ impl<T: Message, A: Trust> Receiver<T, A> {
             return None;
         }
         let position = self.post.grab(Side::Receivers, Court::is_full)?;
+        if seeded(Bug::FreesBeforeCopy) {
+            self.free(position);
+        }
         let message = lend::read(self.area(position));
         self.last = Delivery { position, redelivered: false };
-        self.free(position);
+        if !seeded(Bug::FreesBeforeCopy) {
+            self.free(position);
+        }
         self.post.court.not_full.notify(1);
         Some(message)
     }
@@ -597,7 +610,9 @@ impl<T: Message, A: Trust> Receiver<T, A> {
         let mut count = 0;
         for position in run.start..run.start + run.count {
             if self.is_message(position) {
-                out[count] = lend::read(self.area(position));
+                let gap = seeded(Bug::TombLeavesGap);
+                let at = if gap { (position - run.start) as usize } else { count };
+                out[at] = lend::read(self.area(position));
                 count += 1;
                 self.last = Delivery { position, redelivered: false };
             }
@@ -634,14 +649,16 @@ impl<M: Payload + ?Sized, A: Trust> Drop for Receiver<M, A> {
         if !self.is_own() {
             return;
         }
-        if self.settle() {
+        if self.settle() && !seeded(Bug::KeptIsDropped) {
             // Whoever looks for the dead finds the claim, and gets the message.
             self.post.hand_on();
         } else {
             self.post.leave();
         }
         self.post.court.not_full.notify(EVERYBODY);
-        self.pass_on();
+        if !seeded(Bug::LeaverKeepsWake) {
+            self.pass_on();
+        }
     }
 }
 

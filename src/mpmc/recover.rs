@@ -60,7 +60,8 @@ impl<M: Payload + ?Sized> Court<M> {
         deliver: bool,
     ) -> Result<Settled, Corrupt> {
         let settled = self.settle_vacated(vacated, own, deliver)?;
-        if matches!(settled, Settled::All) {
+        let free = matches!(settled, Settled::Later) && seeded(Bug::FreedTooSoon);
+        if matches!(settled, Settled::All) || free {
             vacated.put(SeatState::Died);
         }
         Ok(settled)
@@ -91,6 +92,9 @@ impl<M: Payload + ?Sized> Court<M> {
         // CLAIM: pairs with `Post::claim`.
         let (start, count) = claimed(claim_word.load(edge::LOOK));
         let mut later = false;
+        if seeded(Bug::ClaimClearedFirst) {
+            claim_word.store(NO_CLAIM, edge::NOTE);
+        }
         for n in 0..count {
             // CLAIM: whoever took a position below has noted it. Pairs with `Post::claim`.
             let counter = self.counter(side).load(edge::COUNTER);
@@ -98,7 +102,7 @@ impl<M: Payload + ?Sized> Court<M> {
                 return Err(Corrupt { word: "counter", value: counter });
             }
             let position = near(counter, start.wrapping_add(n));
-            if counter <= position {
+            if counter <= position && !seeded(Bug::NoLookAtCounter) {
                 // Nobody has taken it.
                 continue;
             }
@@ -129,6 +133,11 @@ impl<M: Payload + ?Sized> Court<M> {
         let settled = match (side, Slot::of(word)) {
             (Side::Senders, Slot::Free(at)) if at == position => Slot::Tomb(position),
             (Side::Receivers, Slot::Tomb(at)) if at == position => {
+                Slot::Free(position + self.slots.capacity())
+            }
+            (Side::Receivers, Slot::Full(at))
+                if at == position && seeded(Bug::DeadMessageIsFreed) =>
+            {
                 Slot::Free(position + self.slots.capacity())
             }
             (Side::Receivers, Slot::Full(at)) if at == position => Slot::Recl(position, dead),
@@ -191,7 +200,9 @@ impl<M: Payload + ?Sized> Court<M> {
             if !covers(self.claim(other).load(edge::LOOK), position) {
                 continue;
             }
-            if seat::peek(self.segment(), other)? == SeatState::Live
+            let state = seat::peek(self.segment(), other)?;
+            let recovering = state == SeatState::Recovering && seeded(Bug::RecoveringLives);
+            if (state == SeatState::Live || recovering)
                 // If the kernel does not say, he may live.
                 && seat::is_held(self.segment(), other).unwrap_or(!seeded(Bug::NoAnswerIsDead))
             {

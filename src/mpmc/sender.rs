@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::post::{Court, Post, Refused, Run, Side};
 use super::words::Slot;
 use super::{Reservation, Ring};
-use crate::atomic::{publish, relaxed};
+use crate::atomic::{Bug, claim, publish, relaxed, seeded};
 use crate::copy;
 use crate::endpoint::{self, Blocked, CancelHandle, Unfinished, Waiter, deadline_after};
 use crate::error::{Corrupt, Error, SendError, SendManyError, TrySendError, WaitError};
@@ -149,6 +149,12 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     /// Gives a position that is ours up: it can't be given back.
     #[cold]
     pub(super) fn bury(&mut self, position: u64) {
+        if seeded(Bug::PositionGivenBack) {
+            let tail = &self.post.court.tail;
+            if tail.compare_exchange(position + 1, position, claim::TAKE, relaxed::HINT).is_ok() {
+                return;
+            }
+        }
         // PUBLISH: as in `put`: there is nothing to wait for here.
         let word = Slot::Tomb(position).word();
         self.post.court.slots.stamp(position).store(word, publish::RELEASE);
@@ -162,7 +168,9 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
             && self.is_own()
         {
             self.held = None;
-            self.bury(position);
+            if !seeded(Bug::ForgottenStays) {
+                self.bury(position);
+            }
         }
     }
 
@@ -239,7 +247,9 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
             Err(Unfinished::Cancelled) => Err(NoRoom::Cancelled),
             Err(Unfinished::Corrupt(corrupt)) => Err(self.poison(corrupt)),
         };
-        self.pass_on();
+        if !seeded(Bug::WaiterKeepsWake) {
+            self.pass_on();
+        }
         outcome
     }
 
@@ -413,7 +423,7 @@ impl<T: Message, A: Trust> Sender<T, A> {
         for (position, message) in (run.start..run.start + run.count).zip(messages) {
             self.write(position, message);
         }
-        self.notify(run.count);
+        self.notify(if seeded(Bug::BatchWakesOne) { 1 } else { run.count });
         run.count as usize
     }
 
@@ -452,7 +462,9 @@ impl<M: Payload + ?Sized, A: Trust> Drop for Sender<M, A> {
         self.settle();
         self.post.leave();
         self.post.court.not_empty.notify(super::post::EVERYBODY);
-        self.pass_on();
+        if !seeded(Bug::LeaverKeepsWake) {
+            self.pass_on();
+        }
     }
 }
 
