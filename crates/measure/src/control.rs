@@ -92,6 +92,11 @@ impl Control {
         self.shared.as_fd()
     }
 
+    /// Which of the two processes this is.
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
     #[inline(always)]
     fn word(&self, line: usize, index: usize) -> &AtomicU64 {
         self.shared.word(line + 8 * index)

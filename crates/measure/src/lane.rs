@@ -3,17 +3,30 @@
 use std::fmt;
 use std::sync::Arc;
 
+use annulus::WaitMethod;
+
 use crate::Error;
 use crate::control::Control;
 use crate::ends::{Ends, Runs};
+use crate::transport::eventfd::Eventfd;
 use crate::transport::fifo::Fifo;
+use crate::transport::futex::Futex;
+use crate::transport::mmap_file::MmapFile;
+use crate::transport::mutex_condvar::MutexCondvar;
+use crate::transport::packets::{UnixDgram, UnixSeqpacket};
 use crate::transport::pipe::Pipe;
 use crate::transport::place::{Memfd, Named};
+use crate::transport::posix_mq::PosixMq;
 use crate::transport::raw::Raw;
 use crate::transport::ring::Spsc;
+use crate::transport::semaphore::PosixSemaphore;
+use crate::transport::signal::Queued;
+use crate::transport::stdio::Stdio;
 use crate::transport::stream::Stream;
+use crate::transport::sysv_mq::SysvMq;
 use crate::transport::tcp::Tcp;
 use crate::transport::unix::UnixStream;
+use crate::transport::whole::Whole;
 use crate::transport::{Route, Shape, Site, Ticket, Transport};
 
 /// Lists every kind once: its name in tables and in the peer's description, and its
@@ -69,14 +82,42 @@ kinds! {
     Fifo "fifo" Fifo,
     /// A Unix stream socket.
     UnixStream "unix-stream" UnixStream,
+    /// A Unix socket that keeps messages apart.
+    UnixSeqpacket "unix-seqpacket" Whole<UnixSeqpacket>,
+    /// A Unix datagram socket.
+    UnixDgram "unix-dgram" Whole<UnixDgram>,
     /// A TCP connection to the machine itself.
     Tcp "tcp" Tcp,
+    /// A POSIX message queue.
+    PosixMq "posix-mq" Whole<PosixMq>,
+    /// A System V message queue.
+    SysvMq "sysv-mq" Whole<SysvMq>,
+    /// Queued signals: 8 bytes each.
+    Signal "signal" Whole<Queued>,
+    /// POSIX named semaphores beside shared memory.
+    Semaphore "semaphore" Whole<PosixSemaphore>,
+    /// Bare futexes beside shared memory.
+    Futex "futex" Whole<Futex>,
+    /// eventfds beside shared memory.
+    Eventfd "eventfd" Whole<Eventfd>,
+    /// The peer's standard input and output: one such lane a pair.
+    Stdio "stdio" Whole<Stdio>,
+    /// A memory-mapped file, polled.
+    MmapFile "mmap-file" Whole<MmapFile>,
+    /// A shared variable under a mutex and condition variables.
+    MutexCondvar "mutex-condvar" Whole<MutexCondvar>,
 }
 
 impl Kind {
     /// The mechanisms that annulus is measured against.
     pub fn baselines() -> impl Iterator<Item = Kind> {
         Kind::ALL.into_iter().filter(|kind| kind.is_baseline())
+    }
+
+    /// Whether it can sleep in the kernel, so that [`Lane::blocking`] makes a difference.
+    /// annulus's rings wait as [`Lane::wait`] says.
+    pub fn can_block(self) -> bool {
+        self.is_baseline() && self != Kind::MmapFile
     }
 
     /// Whether it is neither annulus's nor the limit.
@@ -107,7 +148,8 @@ pub struct Lane {
 impl Lane {
     /// One way, polling, with a capacity that suits the size.
     pub fn new(kind: Kind, size: usize) -> Lane {
-        let shape = Shape { capacity: default_capacity(size), polling: true };
+        let wait = WaitMethod::default();
+        let shape = Shape { capacity: default_capacity(size), polling: true, wait };
         Lane { kind, size, shape, both_ways: false }
     }
 
@@ -129,6 +171,11 @@ impl Lane {
     /// Sleeping in the kernel where the transport can, instead of polling.
     pub fn blocking(self) -> Lane {
         Lane { shape: Shape { polling: false, ..self.shape }, ..self }
+    }
+
+    /// With another way for annulus's rings to wait; the others have but their own.
+    pub fn wait(self, wait: WaitMethod) -> Lane {
+        Lane { shape: Shape { wait, ..self.shape }, ..self }
     }
 }
 

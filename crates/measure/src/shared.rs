@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -31,7 +31,7 @@ impl Shared {
     pub(crate) fn create(len: usize) -> Result<Shared, Error> {
         let fd = memfd_create(c"annulus-measure", MFdFlags::MFD_CLOEXEC)
             .map_err(Error::system("memfd_create"))?;
-        nix::unistd::ftruncate(&fd, len as i64).map_err(Error::system("ftruncate"))?;
+        nix::unistd::ftruncate(&fd, len as libc::off_t).map_err(Error::system("ftruncate"))?;
         Shared::map(fd, len)
     }
 
@@ -61,6 +61,16 @@ impl Shared {
         // SAFETY: inside the mapping and aligned, both checked just now; the mapping
         // lives as long as `self`; words at this offset are only used as atomics.
         unsafe { &*word }
+    }
+
+    /// The half word at a byte offset, for futexes. Nobody uses its word as a whole.
+    #[inline(always)]
+    pub(crate) fn half(&self, offset: usize) -> &AtomicU32 {
+        let half = self.span(offset, 4).cast::<AtomicU32>();
+        assert!(half.is_aligned(), "half word at {offset}");
+        // SAFETY: inside the mapping and aligned, both checked just now; the mapping
+        // lives as long as `self`; half words at this offset are only used as atomics.
+        unsafe { &*half }
     }
 
     /// Where `len` bytes at `offset` begin. Panics outside the mapping.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use nix::errno::Errno;
+
 use crate::Error;
 use crate::control::Control;
 
@@ -35,6 +37,32 @@ impl Spin {
         if self.empties >= PATIENCE { self.look_around() } else { Ok(()) }
     }
 
+    /// Repeats a system call until it succeeds or fails for good: after each empty poll,
+    /// and whenever a signal interrupts it.
+    #[inline]
+    pub(crate) fn until<T>(
+        &mut self,
+        transport: &'static str,
+        what: &'static str,
+        mut call: impl FnMut() -> nix::Result<T>,
+    ) -> Result<T, Error> {
+        self.begin();
+        loop {
+            match call() {
+                Ok(value) => return Ok(value),
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMSG) => self.empty()?,
+                Err(Errno::EINTR) => self.control.check()?,
+                Err(errno) if gone(errno) => return Err(Error::Disconnected { transport }),
+                Err(errno) => return Err(Error::system(what)(errno)),
+            }
+        }
+    }
+
+    /// To be called when a sleep was cut short.
+    pub(crate) fn interrupted(&self) -> Result<(), Error> {
+        self.control.check()
+    }
+
     #[cold]
     #[inline(never)]
     fn look_around(&mut self) -> Result<(), Error> {
@@ -42,4 +70,10 @@ impl Spin {
         std::thread::yield_now();
         self.control.check()
     }
+}
+
+/// Whether the kernel says that the other end, or the thing between, is no more.
+fn gone(errno: Errno) -> bool {
+    use Errno::{ECONNREFUSED, ECONNRESET, EIDRM, ENOTCONN, EPIPE, ESRCH};
+    matches!(errno, ECONNREFUSED | ECONNRESET | EIDRM | ENOTCONN | EPIPE | ESRCH)
 }

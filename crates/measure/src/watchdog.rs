@@ -1,10 +1,15 @@
 //! Ends a measurement that stands still, and says where it stood.
+#![allow(unsafe_code)]
 
 use std::process::Child;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::{Pid, gettid};
 
 use crate::control::Control;
 
@@ -26,7 +31,8 @@ impl Watchdog {
     ) -> Watchdog {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let watch = move || watch(&control, &child, limit, &stopped);
+        let nudge = Nudge::of_this_thread();
+        let watch = move || watch(&control, &child, limit, &stopped, &nudge);
         let thread = std::thread::Builder::new().name("watchdog".into()).spawn(watch);
         // Without it a hang stays a hang; the measurement itself does not need it.
         Watchdog { stop, thread: thread.ok() }
@@ -43,7 +49,41 @@ impl Drop for Watchdog {
     }
 }
 
-fn watch(control: &Control, child: &Mutex<Child>, limit: Duration, stopped: &AtomicBool) {
+/// Wakes the thread that measures from a sleep in the kernel which nobody else will end:
+/// on a queue or a semaphore, for instance, whose other user was killed.
+struct Nudge(Pid);
+
+impl Nudge {
+    fn of_this_thread() -> Nudge {
+        static HANDLER: Once = Once::new();
+        // No SA_RESTART: the interrupted call is to return. A signal that is ignored by
+        // default, so that nothing happens where this fails.
+        HANDLER.call_once(|| {
+            let handler = SigHandler::Handler(nothing);
+            let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+            // SAFETY: the handler does nothing.
+            let _ = unsafe { sigaction(Signal::SIGURG, &action) };
+        });
+        Nudge(gettid())
+    }
+
+    /// The sleep may begin just after: to be repeated.
+    fn wake(&self) {
+        let (process, signal) = (std::process::id(), Signal::SIGURG as i32);
+        // SAFETY: sends a signal to a thread of this process, or to none.
+        let _ = unsafe { libc::syscall(libc::SYS_tgkill, process, self.0.as_raw(), signal) };
+    }
+}
+
+extern "C" fn nothing(_: i32) {}
+
+fn watch(
+    control: &Control,
+    child: &Mutex<Child>,
+    limit: Duration,
+    stopped: &AtomicBool,
+    nudge: &Nudge,
+) {
     let (mut last, mut since) = (control.state(), Instant::now());
     while !stopped.load(Ordering::Relaxed) {
         std::thread::park_timeout(GLANCE);
@@ -53,7 +93,13 @@ fn watch(control: &Control, child: &Mutex<Child>, limit: Duration, stopped: &Ato
         }
         let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(child.try_wait(), Ok(None)) {
-            return control.abort();
+            drop(child);
+            control.abort();
+            while !stopped.load(Ordering::Relaxed) {
+                nudge.wake();
+                std::thread::park_timeout(GLANCE);
+            }
+            return;
         }
         if since.elapsed() < limit {
             continue;
@@ -65,6 +111,7 @@ fn watch(control: &Control, child: &Mutex<Child>, limit: Duration, stopped: &Ato
         // The kill wakes whoever polls the control words or sleeps on a closed
         // descriptor. A transport that notices neither must not hang the command.
         for _ in 0..10 {
+            nudge.wake();
             std::thread::park_timeout(GLANCE);
             if stopped.load(Ordering::Relaxed) {
                 return;

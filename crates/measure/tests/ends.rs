@@ -34,10 +34,9 @@ fn start(lanes: &[Lane], limit: Duration) -> Pair {
 }
 
 fn every_kind() -> Vec<Lane> {
-    let polling = Kind::ALL.map(|kind| Lane::new(kind, 64).both_ways());
-    let blocking = [Kind::Pipe, Kind::Fifo, Kind::UnixStream, Kind::Tcp]
-        .map(|kind| Lane::new(kind, 64).both_ways().blocking());
-    polling.into_iter().chain(blocking).collect()
+    let polling = Kind::ALL.into_iter().map(|kind| Lane::new(kind, 8).both_ways());
+    let blocking = polling.clone().filter(|lane| lane.kind.can_block()).map(Lane::blocking);
+    polling.chain(blocking).filter(|lane| lane.probe().is_ok()).collect()
 }
 
 fn signal(pair: &Pair, signal: Signal) {

@@ -3,7 +3,6 @@
 
 use std::os::fd::OwnedFd;
 
-use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use zerocopy::IntoBytes;
 
@@ -103,39 +102,25 @@ impl ByteEnd {
         }
         Ok(ByteEnd { fd, name, spin: site.spin() })
     }
+}
 
-    #[inline]
-    fn later(&mut self, errno: Errno, what: &'static str) -> Result<(), Error> {
-        match errno {
-            Errno::EAGAIN => self.spin.empty(),
-            Errno::EINTR => Ok(()),
-            Errno::EPIPE | Errno::ECONNRESET => Err(Error::Disconnected { transport: self.name }),
-            errno => Err(Error::system(what)(errno)),
-        }
+impl From<ByteEnd> for OwnedFd {
+    fn from(end: ByteEnd) -> OwnedFd {
+        end.fd
     }
 }
 
 impl Writes for ByteEnd {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        self.spin.begin();
-        loop {
-            match nix::unistd::write(&self.fd, bytes) {
-                Ok(written) => return Ok(written),
-                Err(errno) => self.later(errno, "write")?,
-            }
-        }
+        self.spin.until(self.name, "write", || nix::unistd::write(&self.fd, bytes))
     }
 }
 
 impl Reads for ByteEnd {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Error> {
-        self.spin.begin();
-        loop {
-            match nix::unistd::read(&self.fd, bytes) {
-                Ok(0) => return Err(Error::Disconnected { transport: self.name }),
-                Ok(read) => return Ok(read),
-                Err(errno) => self.later(errno, "read")?,
-            }
+        match self.spin.until(self.name, "read", || nix::unistd::read(&self.fd, bytes))? {
+            0 => Err(Error::Disconnected { transport: self.name }),
+            read => Ok(read),
         }
     }
 }

@@ -5,22 +5,37 @@
 //! name in [`crate::lane::Kind`].
 
 pub(crate) mod bytes;
+pub mod eventfd;
 pub mod fifo;
+pub mod futex;
+pub mod mmap_file;
+pub mod mutex_condvar;
 mod name;
+pub mod packets;
 pub mod pipe;
 pub(crate) mod place;
+pub mod posix_mq;
 pub mod raw;
 pub mod ring;
+pub mod semaphore;
+pub mod signal;
+mod slots;
+pub mod stdio;
 pub mod stream;
+pub mod sysv_mq;
 pub mod tcp;
+pub(crate) mod ticket;
 pub mod unix;
+pub mod whole;
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
+
+use annulus::WaitMethod;
 
 use crate::Error;
 use crate::control::Control;
 use crate::spin::Spin;
+pub use ticket::Ticket;
 
 /// The sending end of one direction.
 pub trait Sending<const W: usize> {
@@ -69,33 +84,8 @@ pub struct Shape {
     pub capacity: usize,
     /// Poll instead of blocking in the kernel, where there is a choice.
     pub polling: bool,
-}
-
-/// What one process needs to take one end: a name, a descriptor, or both.
-#[derive(Debug, Default)]
-pub struct Ticket {
-    /// A name that both processes can open.
-    pub name: Option<String>,
-    /// A descriptor, inherited by the peer.
-    pub fd: Option<OwnedFd>,
-}
-
-impl Ticket {
-    pub(crate) fn named(name: &str) -> Ticket {
-        Ticket { name: Some(name.to_owned()), fd: None }
-    }
-
-    pub(crate) fn inherited(fd: OwnedFd) -> Ticket {
-        Ticket { name: None, fd: Some(fd) }
-    }
-
-    pub(crate) fn into_fd(self) -> Result<OwnedFd, Error> {
-        self.fd.ok_or_else(|| Error::Spec("a descriptor is missing".into()))
-    }
-
-    pub(crate) fn into_name(self) -> Result<String, Error> {
-        self.name.ok_or_else(|| Error::Spec("a name is missing".into()))
-    }
+    /// How annulus's rings wait.
+    pub wait: WaitMethod,
 }
 
 /// One direction, made but not yet taken.

@@ -5,9 +5,12 @@ use std::hash::{BuildHasher, Hasher};
 
 /// `annulus-measure-` and 16 random digits.
 pub(crate) fn random() -> String {
-    // Seeded by the system, anew for each call.
-    let number = RandomState::new().build_hasher().finish();
-    format!("annulus-measure-{number:016x}")
+    format!("annulus-measure-{:016x}", number())
+}
+
+/// A random number; seeded by the system.
+pub(crate) fn number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]
