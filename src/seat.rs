@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::atomic::{Word, as_the_kernel, relaxed, seat as edge};
+use crate::atomic::{Bug, Word, as_the_kernel, relaxed, seat as edge, seeded};
 use crate::error::{Corrupt, Error};
 use crate::layout;
 use crate::segment::Segment;
@@ -97,7 +97,7 @@ impl Vacated {
     /// as something is left to settle. `None`: somebody was quicker, in memory without locks.
     pub(crate) fn occupy(self, state: SeatState) -> Option<Seat> {
         let Self { segment, index, state: before, incarnation: was, lock } = self;
-        let incarnation = was.wrapping_add(1) & (u64::MAX >> 8);
+        let incarnation = next_incarnation(was);
         // An heir leaves the word as it is until he is one no more.
         if state != before {
             // SEAT: as in `Seat::take_if`.
@@ -146,8 +146,12 @@ impl Lock {
             let won = lock.compare_exchange(0, 1, edge::ACQUIRE, relaxed::HINT).is_ok();
             return Ok(won.then(|| Self::Private { segment: Arc::clone(segment), index }));
         };
-        let lock = SeatLock::take(file, index)
-            .map_err(|source| Error::Os { call: "locking the seat", source })?;
+        let lock = SeatLock::take(file, index);
+        if seeded(Bug::NoDescriptorPanics) {
+            let lock = lock.expect("a descriptor can be had");
+            return Ok(lock.map(|lock| Self::Kernel { _lock: lock }));
+        }
+        let lock = lock.map_err(|source| Error::Os { call: "locking the seat", source })?;
         Ok(lock.map(|lock| Self::Kernel { _lock: lock }))
     }
 }
@@ -175,6 +179,14 @@ impl Drop for Lock {
             as_the_kernel(move || segment.private_lock(index).unwatched_store(0, edge::RELEASE));
         }
     }
+}
+
+/// The incarnation of whoever takes a seat.
+fn next_incarnation(was: u64) -> u64 {
+    if seeded(Bug::IncarnationStays) {
+        return was;
+    }
+    was.wrapping_add(1) & (u64::MAX >> 8)
 }
 
 /// A word of a seat's line.
@@ -208,7 +220,9 @@ pub(crate) fn pid(segment: &Segment, index: usize) -> Option<u32> {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(before) = self.give_back {
+        if let Some(before) = self.give_back
+            && !seeded(Bug::NoGiveBack)
+        {
             // SEAT: as if nobody had come. Pairs with `state`.
             word(&self.segment, self.index, layout::seat::STATE).store(before, edge::RELEASE);
         }
@@ -277,7 +291,7 @@ impl Seat {
             }
             return Err(Error::Over { role });
         }
-        let incarnation = was.wrapping_add(1) & (u64::MAX >> 8);
+        let incarnation = next_incarnation(was);
         word(segment, index, layout::seat::PID)
             .store(u64::from(sys::process_id()), relaxed::SOLE_WRITER);
         // SEAT: pairs with `state`. A plain store would do under a lock; the exchange is
@@ -354,6 +368,9 @@ fn note_death(segment: &Segment, index: usize, incarnation: u64) {
 /// Whether somebody holds the seat's lock, or may live there as far as anybody can tell.
 pub(crate) fn is_held(segment: &Segment, index: usize) -> Result<bool, Error> {
     match segment.file() {
+        Some(_) if seeded(Bug::TrustsPids) => {
+            Ok(pid(segment, index).is_some_and(sys::bug::process_exists))
+        }
         Some(file) => SeatLock::is_held(file, index)
             .map_err(|source| Error::Os { call: "asking for the seat's lock", source }),
         None if segment.is_foreign_without_locks() => Ok(true),
@@ -374,6 +391,10 @@ pub(crate) fn notice_death(segment: &Arc<Segment>, index: usize) -> Result<SeatS
     }
     if segment.file().is_some() && is_held(segment, index)? {
         return Ok(before);
+    }
+    if segment.file().is_some() && seeded(Bug::NotedWithoutLock) {
+        note_death(segment, index, was);
+        return Ok(SeatState::Died);
     }
     let Some(_lock) = Lock::take(segment, index)? else {
         // A reader's lock, or that of one who is about to take the seat. But while the

@@ -184,6 +184,36 @@ bugs! {
     ReclaimsSentFrames,
     /// A handle is received before its buffer is taken.
     HandleReleasedFirst,
+
+    // Broadcasts.
+    /// A sender that takes over does not note the tail that it found.
+    TailUnnoted,
+    /// A sender that takes over goes on behind the slot that its predecessor had half written.
+    SkipsHalfWritten,
+    /// A sender that looks for dead receivers notes the first one and looks no further.
+    OneDeathASlice,
+    /// A receiver that joins says where it is only after it has looked at the limit.
+    JoinsLate,
+    /// A sender that raises its limit does not look at the positions again.
+    NoLookAfterLimit,
+    /// A message of one word is not looked at twice, since it can't be torn.
+    SmallNeedsNoLook,
+    /// The part of a lap that one who lags leaves out beyond what is lost is not told.
+    LagMiscounts,
+    /// Who lags goes on behind the tail, wherever it is.
+    TailHintTrusted,
+
+    // Seats.
+    /// Who takes a seat leaves its incarnation as it is.
+    IncarnationStays,
+    /// A seat that was taken in vain is not given back.
+    NoGiveBack,
+    /// Whoever's process is there lives, and nobody else.
+    TrustsPids,
+    /// Where there is no descriptor for a lock, the program ends.
+    NoDescriptorPanics,
+    /// A death is noted whoever holds the seat's lock by then.
+    NotedWithoutLock,
 }
 
 #[cfg(feature = "test-hooks")]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::reader::{Reader, View};
 use super::{Ring, Start};
-use crate::atomic::{Join, relaxed, retire};
+use crate::atomic::{Bug, Join, relaxed, retire, seeded};
 use crate::endpoint::{
     self, Blocked, CancelHandle, Pace, Unfinished, Waiter, deadline_after, wait_for_peer,
 };
@@ -70,7 +70,9 @@ impl<M: Payload + ?Sized> Receiver<M> {
         // So low that the sender, if it sees it, writes over nothing that we might begin with.
         let low = reader.position.saturating_sub(format.capacity);
         // RETIRE: nothing of this stay has been read. Pairs with `Sender::scan`.
-        position_word.store(low, retire::RELEASE);
+        if !seeded(Bug::JoinsLate) {
+            position_word.store(low, retire::RELEASE);
+        }
         let mut least = 0;
         if lossless {
             // JOIN: between our position and the look at the limit. Pairs with `Sender::raise`

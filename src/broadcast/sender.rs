@@ -70,6 +70,11 @@ impl<M: Payload + ?Sized> Sender<M> {
         let stamp = slots.stamp(tail).load(relaxed::FENCED);
         let tail = if stamp == full_stamp(tail) { tail + 1 } else { tail };
         let stamp = slots.stamp(tail).load(relaxed::FENCED);
+        let half = stamp == writing_stamp(tail) && seeded(Bug::SkipsHalfWritten);
+        let (tail, stamp) = match half {
+            true => (tail + 1, slots.stamp(tail + 1).load(relaxed::FENCED)),
+            false => (tail, stamp),
+        };
         let before = full_stamp(tail).wrapping_sub(slots.capacity() << 1);
         // Free, never used, or left by one who died writing.
         let never = never_stamp(tail, slots.capacity());
@@ -89,8 +94,10 @@ impl<M: Payload + ?Sized> Sender<M> {
             Join::Sender.fence();
         }
         // A successor looks one further, so two messages must never be un-noted.
-        // PUBLISH: what lies below is there. Pairs with `Reader::newest`.
-        tail_word.store(tail, publish::RELEASE);
+        if !seeded(Bug::TailUnnoted) {
+            // PUBLISH: what lies below is there. Pairs with `Reader::newest`.
+            tail_word.store(tail, publish::RELEASE);
+        }
         seat.settle();
         let sender = Self {
             slots,
