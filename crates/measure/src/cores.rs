@@ -57,6 +57,7 @@ pub fn pin(core: usize) -> Result<(), Error> {
 }
 
 /// How often the calling thread had to leave its core to another.
+#[allow(clippy::unnecessary_cast, reason = "32 bits wide on 32-bit targets")]
 pub(crate) fn interruptions() -> u64 {
     getrusage(UsageWho::RUSAGE_THREAD)
         .map_or(0, |usage| usage.involuntary_context_switches().unsigned_abs() as u64)
