@@ -62,6 +62,12 @@ bugs! {
     AsksAsWriter,
     /// A lock that somebody else holds leaves the descriptor that was opened for it open.
     RefusalKeepsDescriptor,
+    /// Where memory can't be reserved the file gets its length without.
+    SparseIfFull,
+    /// A forked child's handles go on as its parent's.
+    ForkedHandlesGoOn,
+    /// Memory that a peer has cut off reads as zeros, as if the ring were new.
+    CoversWithZeros,
 
     // Waiting.
     /// A sleeper reads the generation after it has noted itself, not before.
@@ -214,6 +220,58 @@ bugs! {
     NoDescriptorPanics,
     /// A death is noted whoever holds the seat's lock by then.
     NotedWithoutLock,
+
+    // Segments.
+    /// The magic is written before the rest of the header.
+    MagicFirst,
+    /// The header's capacity is checked, then read again to be used.
+    CapacityTwice,
+    /// A header whose checksum is right is taken as it is.
+    ChecksumTrusted,
+    /// The file may be shorter than its header says.
+    LengthUnchecked,
+    /// One who opens a segment does not look whether the name is still this file's.
+    NoNameCheck,
+    /// One who removes an unused segment does not look whether the name is still this file's.
+    RemovesWhateverIsThere,
+    /// A segment is unused if nobody has it open by its name, whoever sits there.
+    UnusedDespiteSeats,
+    /// A name is removed whatever stands there.
+    UnlinksAnything,
+    /// One who opens a segment waits for one who is about to remove it, however long.
+    WaitsForRemover,
+    /// Who makes a segment does not count as having it open.
+    MakerNotAttached,
+    /// A new segment gets its name before it is written.
+    NamedTooEarly,
+    /// Where files can't be nameless, a new segment takes the place of what has its name.
+    RenameReplaces,
+    /// Where files can't be nameless, no segment is made.
+    NoNamelessFallback,
+    /// Where files can't be nameless, a segment that could not be made leaves its file.
+    TemporaryLeft,
+    /// A segment that could not be made leaves the names of its semaphores.
+    SemaphoresLeft,
+    /// A segment that was refused stays mapped.
+    RefusedStaysMapped,
+    /// Anybody's file will do.
+    NoOwnerCheck,
+    /// A file that others may write will do.
+    NoModeCheck,
+    /// The mode of a new segment is as the kernel made it.
+    ModeLeftAsMade,
+    /// A memfd that could be sealed, and is not, will do.
+    SealsNotRequired,
+    /// One who opens a file brings in pages that its maker has not paid for.
+    FillsSparseFiles,
+    /// A segment's header is read before the segment is guarded.
+    GuardAfterParse,
+    /// The last page of a segment is not guarded, unless the segment fills it.
+    GuardsWholePages,
+    /// A segment that is not mapped any more keeps its place among the guarded ones.
+    GuardSlotLeaks,
+    /// One who opens or makes a segment whose name comes and goes never gives up.
+    OpensOrCreatesForEver,
 }
 
 #[cfg(feature = "test-hooks")]

@@ -1,6 +1,6 @@
 //! The header: written once, then parsed field by field into private memory.
 
-use crate::atomic::{Barrier, Span, format, relaxed};
+use crate::atomic::{Barrier, Bug, Span, format, relaxed, seeded};
 use crate::error::{Corrupt, Error, Field, Found};
 use crate::layout::{self, Kind, SlotShape, WaitMethod, header};
 #[cfg(not(loom))]
@@ -130,8 +130,10 @@ impl Format {
     ) -> Result<Vec<Semaphore>, Error> {
         let create = |name: String| Semaphore::create_new(&name, mode, group);
         self.semaphore_names().map(create).collect::<Result<_, _>>().map_err(|source| {
-            // The first error is the one to report; the names are random and ours.
-            let _ = self.unlink_semaphores();
+            if !seeded(Bug::SemaphoresLeft) {
+                // The first error is the one to report; the names are random and ours.
+                let _ = self.unlink_semaphores();
+            }
             Error::Os { call: "creating a semaphore", source }
         })
     }
@@ -157,6 +159,9 @@ impl Format {
 
     /// Writes the header, the magic last. Everything else must be written already.
     pub(crate) fn publish(&self, span: &Span) {
+        if seeded(Bug::MagicFirst) {
+            span.word(header::MAGIC).store(layout::MAGIC, format::RELEASE);
+        }
         for (at, value) in self.words() {
             span.word(at).store(value, relaxed::SOLE_WRITER);
         }
@@ -170,7 +175,11 @@ impl Format {
     /// version, whole, and `len` bytes long.
     pub(crate) fn parse(span: &Span, len: u64) -> Result<Self, Error> {
         let format = Self::parse_within(span, len)?;
-        if format.len == len { Ok(format) } else { Err(format.other_length(len)) }
+        if format.len == len || seeded(Bug::LengthUnchecked) {
+            Ok(format)
+        } else {
+            Err(format.other_length(len))
+        }
     }
 
     /// The same for a segment at the beginning of `len` bytes.
@@ -254,6 +263,9 @@ impl Format {
                 Found::Bits(format.checksum()),
             ));
         }
+        if seeded(Bug::ChecksumTrusted) {
+            return Ok(format);
+        }
         // A matching checksum does not make a value possible: it is no signature.
         if !format.capacity.is_power_of_two() || format.capacity < kind.capacity_min() {
             return Err(Corrupt { word: "capacity", value: format.capacity }.into());
@@ -265,8 +277,11 @@ impl Format {
         if needed != Some(format.len) {
             return Err(Corrupt { word: "length", value: format.len }.into());
         }
-        if format.len > len {
+        if format.len > len && !seeded(Bug::LengthUnchecked) {
             return Err(format.other_length(len));
+        }
+        if seeded(Bug::CapacityTwice) {
+            return Ok(Self { capacity: read(header::CAPACITY), ..format });
         }
         Ok(format)
     }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::format::mismatch;
 use super::{Access, Address, Format, Initialise, Segment, attach, guard};
-use crate::atomic::Span;
+use crate::atomic::{Bug, Span, seeded};
 use crate::error::{Error, Field, Found};
 use crate::layout::{self, WaitMethod};
 use crate::sys::{self, Facts, FileSystem, Mapping, OpenRefusal};
@@ -32,11 +32,22 @@ impl Segment {
             Ok(Some(file)) => {
                 refuse_remote(&file)?;
                 let attached = attach::join_new(&file, address)?;
+                let early = seeded(Bug::NamedTooEarly);
+                if early {
+                    sys::link(&file, address.path()).map_err(publishing)?;
+                }
                 let segment = Self::fill(file, format, access, initialise)?;
-                let segment = Self { _attached: Some(attached), ..segment };
+                let attached = (!seeded(Bug::MakerNotAttached)).then_some(attached);
+                let segment = Self { _attached: attached, ..segment };
+                if early {
+                    return Ok(segment);
+                }
                 let file = segment.file.as_ref().expect("just filled");
                 segment.named(format, || sys::link(file, address.path()).map_err(publishing))?;
                 Ok(segment)
+            }
+            Ok(None) if seeded(Bug::NoNamelessFallback) => {
+                Err(Error::Unsupported("a file system without nameless files"))
             }
             Ok(None) => Self::create_renamed(address, format, access, initialise, publishing),
             Err(source) => Err(Error::Os { call: "creating the segment", source }),
@@ -59,12 +70,15 @@ impl Segment {
             let attached = attach::join_new(&file, address)?;
             let segment = Self::fill(file, format, access, initialise)?;
             let segment = Self { _attached: Some(attached), ..segment };
-            let name = || sys::rename_new(&temporary, address.path()).map_err(publishing);
+            let name = || match seeded(Bug::RenameReplaces) {
+                true => std::fs::rename(&temporary, address.path()).map_err(publishing),
+                false => sys::rename_new(&temporary, address.path()).map_err(publishing),
+            };
             segment.named(format, name)?;
             Ok(segment)
         };
         let outcome = make();
-        if outcome.is_err() {
+        if outcome.is_err() && !seeded(Bug::TemporaryLeft) {
             // The first error is the one to report; the name is random and ours.
             let _ = sys::remove(&temporary);
         }
@@ -97,8 +111,10 @@ impl Segment {
             sys::set_group(&file, group)
                 .map_err(|source| Error::Os { call: "setting the segment's group", source })?;
         }
-        sys::chmod(&file, access.mode)
-            .map_err(|source| Error::Os { call: "setting the segment's mode", source })?;
+        if !seeded(Bug::ModeLeftAsMade) {
+            sys::chmod(&file, access.mode)
+                .map_err(|source| Error::Os { call: "setting the segment's mode", source })?;
+        }
         sys::allocate(&file, format.len)
             .map_err(|source| Error::Os { call: "reserving the segment's memory", source })?;
         let mapping = map(&file, format.len, true)?;
@@ -125,7 +141,7 @@ impl Segment {
         name: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let outcome = name();
-        if outcome.is_err() {
+        if outcome.is_err() && !seeded(Bug::SemaphoresLeft) {
             // The first error is the one to report.
             let _ = format.unlink_semaphores();
         }
@@ -151,7 +167,7 @@ impl Segment {
         let expected = Found::Bits(sys::SEALS as u64);
         let seals = sys::seals(&file)
             .map_err(|_| mismatch(Field::Seals, Found::Text("none: no memfd"), expected))?;
-        if seals & sys::SEALS != sys::SEALS {
+        if seals & sys::SEALS != sys::SEALS && !seeded(Bug::SealsNotRequired) {
             return Err(mismatch(Field::Seals, Found::Bits(seals as u64), expected));
         }
         Self::open_file(file, access, true)
@@ -177,7 +193,8 @@ impl Segment {
         // Only memory that its creator has paid for: a sparse file is not filled here.
         let facts = sys::facts(file)
             .map_err(|source| Error::Os { call: "examining the segment", source })?;
-        let prefault = access.prefault && facts.allocated >= facts.len;
+        let paid = facts.allocated >= facts.len || seeded(Bug::FillsSparseFiles);
+        let prefault = access.prefault && paid;
         bring_in(mapping, Access { prefault, ..access })
     }
 
@@ -194,8 +211,20 @@ impl Segment {
         write: bool,
     ) -> Result<(Self, Format), Error> {
         let mapping = map(&file, len, write)?;
+        if seeded(Bug::GuardAfterParse) {
+            let late = Access { sigbus_guard: false, ..access };
+            let segment = Self::guarded(mapping, file, late)?;
+            let format = Format::parse(&segment.span, len)?;
+            let guard = segment.span.mapping().map(|mapping| guard(mapping, access));
+            return Ok((Self { _guard: guard.transpose()?.flatten(), ..segment }, format));
+        }
         let segment = Self::guarded(mapping, file, access)?;
-        let format = Format::parse(&segment.span, len)?;
+        let parsed = Format::parse(&segment.span, len);
+        if parsed.is_err() && seeded(Bug::RefusedStaysMapped) {
+            core::mem::forget(segment);
+            return Err(parsed.expect_err("just seen"));
+        }
+        let format = parsed?;
         Ok((segment, format))
     }
 }
@@ -204,11 +233,11 @@ impl Segment {
 pub(super) fn examine(file: &OwnedFd, access: Access) -> Result<u64, Error> {
     let facts = regular(file)?;
     let owner = access.owner.unwrap_or_else(sys::effective_user);
-    if facts.owner != owner {
+    if facts.owner != owner && !seeded(Bug::NoOwnerCheck) {
         let (found, owner) = (u64::from(facts.owner), u64::from(owner));
         return Err(mismatch(Field::Owner, Found::Number(found), Found::Number(owner)));
     }
-    if facts.mode & !access.mode != 0 {
+    if facts.mode & !access.mode != 0 && !seeded(Bug::NoModeCheck) {
         return Err(mismatch(Field::Mode, Found::Octal(facts.mode), Found::Octal(access.mode)));
     }
     refuse_remote(file)?;
@@ -265,7 +294,11 @@ fn bring_in(mapping: &Mapping, access: Access) -> Result<(), Error> {
 
 /// Guards a mapping, if the options ask for it.
 fn guard(mapping: &Mapping, access: Access) -> Result<Option<guard::Guarded>, Error> {
-    let range = || guard::Guarded::new(mapping.base().addr().get(), mapping.len());
+    let len = match seeded(Bug::GuardsWholePages) {
+        true => (mapping.len() / sys::page_size()).max(1) * sys::page_size(),
+        false => mapping.len(),
+    };
+    let range = || guard::Guarded::new(mapping.base().addr().get(), len);
     access
         .sigbus_guard
         .then(range)

@@ -15,6 +15,9 @@ pub(crate) enum Bug {
     LockInherited,
     AsksAsWriter,
     RefusalKeepsDescriptor,
+    SparseIfFull,
+    ForkedHandlesGoOn,
+    CoversWithZeros,
 }
 
 impl Bug {
@@ -28,6 +31,9 @@ impl Bug {
         Self::LockInherited,
         Self::AsksAsWriter,
         Self::RefusalKeepsDescriptor,
+        Self::SparseIfFull,
+        Self::ForkedHandlesGoOn,
+        Self::CoversWithZeros,
     ];
 }
 
@@ -41,7 +47,7 @@ pub(crate) fn tell(name: Option<String>) {
     *TOLD.lock().unwrap_or_else(PoisonError::into_inner) = name;
 }
 
-/// Whether the bug is switched on. Not for signal handlers or forked children.
+/// Whether the bug is switched on. Not for one that `fork` is in the middle of.
 #[cfg(all(feature = "test-hooks", not(loom)))]
 pub(super) fn seeded(bug: Bug) -> bool {
     let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
