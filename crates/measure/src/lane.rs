@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annulus::WaitMethod;
+pub use annulus::WaitMethod;
 
 use crate::Error;
 use crate::control::Control;
 use crate::ends::{Ends, Runs};
+use crate::transport::broadcast::{Broadcast, Lossless};
 use crate::transport::eventfd::Eventfd;
 use crate::transport::fifo::Fifo;
 use crate::transport::futex::Futex;
@@ -15,10 +16,10 @@ use crate::transport::mmap_file::MmapFile;
 use crate::transport::mutex_condvar::MutexCondvar;
 use crate::transport::packets::{UnixDgram, UnixSeqpacket};
 use crate::transport::pipe::Pipe;
-use crate::transport::place::{Memfd, Named};
+use crate::transport::place::{File, Memfd, Named};
 use crate::transport::posix_mq::PosixMq;
 use crate::transport::raw::Raw;
-use crate::transport::ring::Spsc;
+use crate::transport::ring::{Mpmc, Spsc};
 use crate::transport::semaphore::PosixSemaphore;
 use crate::transport::signal::Queued;
 use crate::transport::stdio::Stdio;
@@ -70,12 +71,35 @@ kinds! {
     Raw "raw" Raw,
     /// annulus's ring of messages, in named shared memory.
     Ring "ring" Named<Spsc>,
-    /// annulus's ring of messages, in a memfd.
+    /// The same in a file.
+    RingFile "ring-file" File<Spsc>,
+    /// The same in a memfd.
     RingMemfd "ring-memfd" Memfd<Spsc>,
     /// annulus's byte stream, in named shared memory.
     Stream "stream" Named<Stream>,
-    /// annulus's byte stream, in a memfd.
+    /// The same in a file.
+    StreamFile "stream-file" File<Stream>,
+    /// The same in a memfd.
     StreamMemfd "stream-memfd" Memfd<Stream>,
+    /// annulus's ring of many, in named shared memory.
+    Mpmc "mpmc" Named<Mpmc>,
+    /// The same in a file.
+    MpmcFile "mpmc-file" File<Mpmc>,
+    /// The same in a memfd.
+    MpmcMemfd "mpmc-memfd" Memfd<Mpmc>,
+    /// annulus's broadcast, overwriting, in named shared memory: for round trips, since a
+    /// receiver that falls behind ends the run.
+    Broadcast "broadcast" Named<Broadcast>,
+    /// The same in a file.
+    BroadcastFile "broadcast-file" File<Broadcast>,
+    /// The same in a memfd.
+    BroadcastMemfd "broadcast-memfd" Memfd<Broadcast>,
+    /// annulus's broadcast, lossless, in named shared memory.
+    Lossless "lossless" Named<Lossless>,
+    /// The same in a file.
+    LosslessFile "lossless-file" File<Lossless>,
+    /// The same in a memfd.
+    LosslessMemfd "lossless-memfd" Memfd<Lossless>,
     /// An anonymous pipe.
     Pipe "pipe" Pipe,
     /// A named pipe.
@@ -118,6 +142,11 @@ impl Kind {
     /// annulus's rings wait as [`Lane::wait`] says.
     pub fn can_block(self) -> bool {
         self.is_baseline() && self != Kind::MmapFile
+    }
+
+    /// Whether a sender waits for its receiver, so that one-way runs come to their end.
+    pub fn keeps_every_message(self) -> bool {
+        !matches!(self, Kind::Broadcast | Kind::BroadcastFile | Kind::BroadcastMemfd)
     }
 
     /// Whether it is neither annulus's nor the limit.

@@ -54,5 +54,5 @@ pub mod transport;
 mod watchdog;
 
 pub use error::Error;
-pub use lane::{Kind, Lane, SIZES};
+pub use lane::{Kind, Lane, SIZES, WaitMethod};
 pub use pair::Pair;

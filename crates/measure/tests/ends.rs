@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use annulus_measure::pair::Options;
 use annulus_measure::raw::Lines;
-use annulus_measure::{Error, Kind, Lane, Pair, peer};
+use annulus_measure::{Error, Kind, Lane, Pair, WaitMethod, peer};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -36,7 +36,10 @@ fn start(lanes: &[Lane], limit: Duration) -> Pair {
 fn every_kind() -> Vec<Lane> {
     let polling = Kind::ALL.into_iter().map(|kind| Lane::new(kind, 8).both_ways());
     let blocking = polling.clone().filter(|lane| lane.kind.can_block()).map(Lane::blocking);
-    polling.chain(blocking).filter(|lane| lane.probe().is_ok()).collect()
+    let by_semaphore = [Kind::Ring, Kind::Stream]
+        .map(|kind| Lane::new(kind, 8).both_ways().wait(WaitMethod::Semaphore));
+    let lanes = polling.chain(blocking).chain(by_semaphore);
+    lanes.filter(|lane| lane.probe().is_ok()).collect()
 }
 
 fn signal(pair: &Pair, signal: Signal) {

@@ -4,6 +4,7 @@
 //! of them. To add one: implement [`Transport`] in a file of its own, and give it a
 //! name in [`crate::lane::Kind`].
 
+pub mod broadcast;
 pub(crate) mod bytes;
 pub mod eventfd;
 pub mod fifo;
