@@ -16,8 +16,8 @@ use super::edge::Edge;
 #[inline(always)]
 #[cfg_attr(feature = "test-hooks", track_caller)]
 pub(crate) fn fence(edge: Edge) {
-    #[cfg(feature = "test-hooks")]
-    if super::hooks::is_inert() {
+    #[cfg(any(loom, feature = "test-hooks"))]
+    if super::is_inert() {
         return;
     }
     edge.fence();
@@ -36,13 +36,17 @@ impl Join {
     /// A full fence. Pairs with the other one's.
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn fence(self) {
+        #[cfg(any(loom, feature = "test-hooks"))]
+        if super::is_inert() {
+            return;
+        }
         #[cfg(feature = "test-hooks")]
         {
             let name = match self {
                 Self::Receiver => "join::RECEIVER",
                 Self::Sender => "join::SENDER",
             };
-            if super::hooks::is_inert() || super::hooks::is_weakened(name) {
+            if super::hooks::is_weakened(name) {
                 return;
             }
         }
@@ -64,8 +68,12 @@ impl Barrier {
     #[inline(always)]
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn notifier(self) {
+        #[cfg(any(loom, feature = "test-hooks"))]
+        if super::is_inert() {
+            return;
+        }
         #[cfg(feature = "test-hooks")]
-        if super::hooks::is_inert() || super::hooks::is_weakened("wake::NOTIFIER") {
+        if super::hooks::is_weakened("wake::NOTIFIER") {
             return;
         }
         #[cfg(loom)]

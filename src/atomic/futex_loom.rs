@@ -8,7 +8,7 @@ use std::io;
 use loom::sync::{Condvar, Mutex};
 
 use super::edge::Edge;
-use super::{Word, hooks_enter};
+use super::{Word, may_access};
 use crate::sys::Until;
 
 pub(crate) use crate::sys::futex::Slept;
@@ -48,7 +48,7 @@ impl<'a> Futex<'a> {
 
     /// Sleeps while the generation is `expected`. Knows no time.
     pub(crate) fn wait(self, expected: u32, _: Until) -> io::Result<Slept> {
-        if !hooks_enter() {
+        if !may_access() {
             return Ok(Slept::Changed);
         }
         let mut sleepers = self.parking.sleepers.lock().expect("never poisoned");
@@ -62,7 +62,7 @@ impl<'a> Futex<'a> {
 
     /// Wakes at most `count` sleepers; says how many.
     pub(crate) fn wake(self, count: u32) -> io::Result<u32> {
-        if !hooks_enter() {
+        if !may_access() {
             return Ok(0);
         }
         let mut sleepers = self.parking.sleepers.lock().expect("never poisoned");

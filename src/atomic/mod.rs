@@ -48,14 +48,27 @@ pub(crate) use word::{Word, pause, yield_now};
 #[cfg(not(feature = "test-hooks"))]
 #[inline(always)]
 pub(crate) fn as_the_kernel(work: impl FnOnce() + 'static) {
+    if cfg!(loom) && std::thread::panicking() {
+        return;
+    }
     work();
 }
 
-/// Whether the caller may make an access: tests can have killed it.
-#[cfg(loom)]
-fn hooks_enter() -> bool {
+/// Whether the caller may make an access: tests can have killed it; and in a model that
+/// has failed loom can't run anybody's last words.
+#[cfg(any(loom, feature = "test-hooks"))]
+fn may_access() -> bool {
     #[cfg(feature = "test-hooks")]
     return hooks::enter();
     #[cfg(not(feature = "test-hooks"))]
-    true
+    !is_inert()
+}
+
+/// Whether this thread makes no accesses any more.
+#[cfg(any(loom, feature = "test-hooks"))]
+fn is_inert() -> bool {
+    #[cfg(feature = "test-hooks")]
+    return hooks::is_inert();
+    #[cfg(not(feature = "test-hooks"))]
+    std::thread::panicking()
 }

@@ -32,8 +32,8 @@ impl Word {
     #[inline(always)]
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn load(&self, edge: Edge) -> u64 {
-        #[cfg(feature = "test-hooks")]
-        if !hooks::enter() {
+        #[cfg(any(loom, feature = "test-hooks"))]
+        if !super::may_access() {
             return 0;
         }
         let value = self.0.load(edge.ordering());
@@ -56,8 +56,8 @@ impl Word {
     #[inline(always)]
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(crate) fn store(&self, value: u64, edge: Edge) {
-        #[cfg(feature = "test-hooks")]
-        if !hooks::enter() {
+        #[cfg(any(loom, feature = "test-hooks"))]
+        if !super::may_access() {
             return;
         }
         #[cfg(feature = "test-hooks")]
@@ -75,8 +75,8 @@ impl Word {
         success: Edge,
         failure: Edge,
     ) -> Result<u64, u64> {
-        #[cfg(feature = "test-hooks")]
-        if !hooks::enter() {
+        #[cfg(any(loom, feature = "test-hooks"))]
+        if !super::may_access() {
             return Err(!current);
         }
         let outcome = self.0.compare_exchange(current, new, success.ordering(), failure.ordering());
@@ -89,8 +89,8 @@ impl Word {
     #[cfg(loom)]
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(super) fn add_one(&self, edge: Edge) {
-        #[cfg(feature = "test-hooks")]
-        if !hooks::enter() {
+        #[cfg(any(loom, feature = "test-hooks"))]
+        if !super::may_access() {
             return;
         }
         self.0.fetch_add(1, edge.ordering());

@@ -15,6 +15,7 @@ use anyhow::Result;
 
 use crate::cargo;
 use crate::process::{self, Job};
+use source::Which;
 
 /// The arguments of `cargo xtask loom`.
 #[derive(clap::Args)]
@@ -25,6 +26,12 @@ pub struct Options {
     /// Run loom's own tests against the patched copy instead of the models.
     #[arg(long, conflicts_with_all = ["full", "filter"])]
     self_test: bool,
+    /// Run the models of docs/loom.md, a user's own, instead.
+    #[arg(long, conflicts_with_all = ["full", "self_test"])]
+    course: bool,
+    /// Use the published loom, to see what it misses.
+    #[arg(long, conflicts_with = "self_test")]
+    published: bool,
     /// Only the models whose names contain this.
     filter: Option<String>,
 }
@@ -36,8 +43,16 @@ pub fn main(options: &Options) -> Result<bool> {
         Job::new(self_test()?, Duration::from_secs(20 * 60))
     } else {
         let limit = if options.full { 24 * 60 } else { 20 };
-        let mut command = models(if options.full { "full" } else { "ci" })?;
-        command.args(&options.filter);
+        let which = if options.published { Which::Published } else { Which::Patched };
+        let mut command = cargo_test(which, if options.full { "full" } else { "ci" })?;
+        if options.course {
+            command.args(COURSE);
+        }
+        // The first that fails must not hide what the others do.
+        command.arg("--no-fail-fast").args(&options.filter);
+        if options.course || options.published {
+            command.args(["--", "--nocapture", "--test-threads=1"]);
+        }
         Job::new(command, Duration::from_secs(limit * 60))
     };
     let ended = process::run(job, &mut process::Log::terminal())?;
@@ -51,21 +66,34 @@ pub fn main(options: &Options) -> Result<bool> {
 
 /// `cargo test` of the models; `bounds` is `ci` or `full`.
 pub fn models(bounds: &str) -> Result<Command> {
-    let mut command = patched("test")?;
+    cargo_test(Which::Patched, bounds)
+}
+
+/// `cargo test` of the models of docs/loom.md.
+pub fn course() -> Result<Command> {
+    let mut command = cargo_test(Which::Patched, "ci")?;
+    command.args(COURSE);
+    Ok(command)
+}
+
+const COURSE: &[&str] = &["--package=annulus-loom-course", "--test=models"];
+
+fn cargo_test(which: Which, bounds: &str) -> Result<Command> {
+    let mut command = with_loom(which, "test")?;
     command.arg("--release").env("ANNULUS_LOOM", bounds);
     Ok(command)
 }
 
 /// `cargo clippy` of the models and of annulus as they see it.
 pub fn clippy() -> Result<Command> {
-    let mut command = patched("clippy")?;
-    command.args(["--release", "--all-targets", "--", "-Dwarnings"]);
+    let mut command = with_loom(Which::Patched, "clippy")?;
+    command.args(["--workspace", "--release", "--all-targets", "--", "-Dwarnings"]);
     Ok(command)
 }
 
-/// `cargo SUBCOMMAND` in loom-tests under `--cfg loom` with the patched loom.
-fn patched(subcommand: &str) -> Result<Command> {
-    let copy = source::prepare()?;
+/// `cargo SUBCOMMAND` in loom-tests under `--cfg loom` with that loom.
+fn with_loom(which: Which, subcommand: &str) -> Result<Command> {
+    let copy = source::prepare(which)?;
     let path = copy.to_str().map(|path| format!("{path:?}"));
     let path = path.ok_or_else(|| anyhow::anyhow!("{copy:?} is not UTF-8"))?;
     let mut command = cargo::locked(subcommand);
@@ -89,7 +117,7 @@ fn rustflags() -> String {
 fn self_test() -> Result<Command> {
     let mut command = cargo::cargo("test");
     command
-        .current_dir(source::prepare()?)
+        .current_dir(source::prepare(Which::Patched)?)
         .args(["--release", "--all-features", "--locked", "--target-dir"])
         .arg(cargo::target_directory()?.join("loom/self-test"));
     Ok(command)

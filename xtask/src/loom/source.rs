@@ -14,8 +14,33 @@ const VERSION: &str = "0.7.3";
 /// The file in a finished copy that says what was made of what.
 const STAMP: &str = "annulus-patch-stamp";
 
-/// The folder of the patched loom; makes it unless it is there already.
-pub fn prepare() -> Result<PathBuf> {
+/// Which loom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// With our patch.
+    Patched,
+    /// As it was published, to see what it misses.
+    Published,
+}
+
+/// The folder of a copy of loom; makes it unless it is there already.
+pub fn prepare(which: Which) -> Result<PathBuf> {
+    match which {
+        Which::Patched => patched(),
+        Which::Published => as_published(),
+    }
+}
+
+/// A copy too, so that Cargo.lock, in which loom has no source, fits.
+fn as_published() -> Result<PathBuf> {
+    let copy = cargo::target_directory()?.join(format!("loom/loom-{VERSION}-published"));
+    remove(&copy)?;
+    copy_folder(&published()?, &copy)?;
+    make_a_workspace(&copy)?;
+    Ok(copy)
+}
+
+fn patched() -> Result<PathBuf> {
     let patch = cargo::root().join(format!("loom-tests/patches/loom-{VERSION}-dpor.patch"));
     let patch = fs::read_to_string(&patch).with_context(|| format!("can't read {patch:?}"))?;
     let parent = cargo::target_directory()?.join("loom");

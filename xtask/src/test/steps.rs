@@ -159,5 +159,6 @@ fn codegen(running: &mut Running) -> Result<()> {
 
 fn loom(running: &mut Running) -> Result<()> {
     running.run(loom::clippy()?)?;
+    running.run_tests(loom::course()?)?;
     running.run_tests(loom::models("ci")?)
 }
