@@ -172,8 +172,8 @@ bugs! {
     KeptIsDropped,
     /// A reservation that was forgotten is not given up by the next operation.
     ForgottenStays,
-    /// However many messages a batch has, one sleeper is woken.
-    BatchWakesOne,
+    /// A batch of which only a part could be sent notifies nobody.
+    PartialBatchSilent,
     /// A position that is given up is taken back, if nobody has taken the next one.
     PositionGivenBack,
 

@@ -198,7 +198,7 @@ impl<M: Payload + ?Sized> Post<M> {
             if let Err(word) = ready(&self.court, start) {
                 let slot = Slot::of(word);
                 let ahead = slot.from(start);
-                if ahead > 0 && seeded(Bug::MovedOnIsFull) {
+                if ahead >= 0 && seeded(Bug::MovedOnIsFull) {
                     return Err(Refused::NotReady { word, at: start });
                 }
                 if ahead > 0 || (ahead == 0 && slot != Slot::Free(start)) {

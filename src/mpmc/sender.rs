@@ -423,7 +423,10 @@ impl<T: Message, A: Trust> Sender<T, A> {
         for (position, message) in (run.start..run.start + run.count).zip(messages) {
             self.write(position, message);
         }
-        self.notify(if seeded(Bug::BatchWakesOne) { 1 } else { run.count });
+        if seeded(Bug::PartialBatchSilent) && (run.count as usize) < messages.len() {
+            return run.count as usize;
+        }
+        self.notify(run.count);
         run.count as usize
     }
 
