@@ -4,10 +4,11 @@
 //!   main ── send · recv ── naming          what is made, found, replaced, left
 //!     │        └─ messages ── signals · standard · progress
 //!     ├──── inspect · ls · rm ── facts     what an observer sees
-//!     └──── demo
+//!     └──── demo · bench
 //!   exit: codes and last words, for all of them
 //! ```
 
+mod bench;
 mod demo;
 mod exit;
 mod facts;
@@ -119,6 +120,16 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Measure every ring beside every mechanism that could be used instead
+    ///
+    /// Separate processes, pinned; every message is written and checked; each sample lies
+    /// between two probes of the bare line between the cores, and is thrown away if they
+    /// moved; each figure is held against a limit measured beside it.
+    #[command(after_help = EXIT_CODES)]
+    Bench {
+        #[command(flatten)]
+        wanted: bench::Wanted,
+    },
     /// Move a file between two processes through a ring, a pipe and a Unix socket, then
     /// exchange small messages; each figure beside the limit of this machine
     ///
@@ -139,6 +150,7 @@ fn main() -> ExitCode {
         Command::Inspect { address, json, all } => inspect::run(&address, json, all),
         Command::Ls { paths, json } => ls::run(&paths, json),
         Command::Rm { address, force } => rm::run(&address, force),
+        Command::Bench { wanted } => bench::run(&wanted),
         Command::Demo { file } => return demo(file),
     };
     exit::report(result)

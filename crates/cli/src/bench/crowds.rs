@@ -1,0 +1,131 @@
+//! One group of cases among several processes: all take turns until the time is over.
+//!
+//! Imports: cases, row.
+
+use std::time::Instant;
+
+use annulus_measure::crowd::{Crowd, Task};
+use annulus_measure::placement::{Bracket, Placement};
+use annulus_measure::stats::Spread;
+
+use super::cases::Crowded;
+use super::progress::Progress;
+use super::row::{Figures, middle, of_samples};
+
+/// How long a sample is meant to take: there may be more processes than cores, and then
+/// the scheduler's turns must not decide it.
+const SAMPLE_NANOS: f64 = 3e6;
+
+/// Samples beyond which a figure gains nothing.
+const MOST_SAMPLES: usize = 400;
+
+/// One sample of one task, in nanoseconds for a message.
+pub struct Taken {
+    pub placement: Placement,
+    task: Task,
+    nanos: f64,
+    spent: f64,
+    cores: f64,
+    missed: f64,
+    /// The limit of the same round.
+    raw: f64,
+}
+
+/// What came of a group.
+#[derive(Default)]
+pub struct Gathering {
+    taken: Vec<Taken>,
+    /// How many samples were taken of each task, thrown away or not.
+    rounds: usize,
+    failed: Option<String>,
+}
+
+/// Runs these until the time is over, and at least one round.
+pub fn run(
+    cases: &[Crowded],
+    cores: &[usize],
+    until: Instant,
+    progress: &mut Progress,
+) -> Gathering {
+    let mut gathering = Gathering::default();
+    let Some(first) = cases.first() else { return gathering };
+    let started = Crowd::start(first.senders, first.receivers, cores, &[]);
+    let outcome = started.and_then(|mut crowd| {
+        let mut tasks: Vec<(Task, u64)> = cases.iter().map(|case| (case.task, 2000)).collect();
+        if tasks.iter().all(|(task, _)| *task != Task::Add) {
+            tasks.insert(0, (Task::Add, 2000));
+        }
+        for _ in 0..3 {
+            for (task, count) in &mut tasks {
+                let each = crowd.sample(*task, *count)?.nanos / *count as f64;
+                *count = ((SAMPLE_NANOS / each.max(0.1)) as u64).clamp(200, 2_000_000);
+            }
+        }
+        while gathering.rounds < MOST_SAMPLES && (gathering.rounds == 0 || Instant::now() < until) {
+            let first = gathering.rounds % tasks.len();
+            let before = crowd.line()?;
+            let mut round = Vec::new();
+            for turn in 0..tasks.len() {
+                let (task, count) = tasks[(first + turn) % tasks.len()];
+                let sample = crowd.sample(task, count)?;
+                let (nanos, spent) = (sample.nanos / count as f64, sample.spent / count as f64);
+                let cores = sample.spent / sample.nanos;
+                let missed = sample.missed / count as f64;
+                let placement = Placement::OneCore;
+                round.push(Taken { placement, task, nanos, spent, cores, missed, raw: f64::NAN });
+                progress.tick();
+            }
+            let bracket = Bracket { before, after: crowd.line()? };
+            gathering.rounds += 1;
+            let raw = round.iter().find(|taken| taken.task == Task::Add);
+            let raw = raw.map_or(f64::NAN, |taken| taken.nanos);
+            if let Some(placement) = bracket.placement() {
+                let placed = |taken: Taken| Taken { placement, raw, ..taken };
+                gathering.taken.extend(round.into_iter().map(placed));
+            }
+        }
+        Ok(())
+    });
+    gathering.failed = outcome.err().map(|error| error.to_string());
+    gathering
+}
+
+impl Gathering {
+    /// The samples of a task.
+    pub fn of(&self, task: Task) -> impl Iterator<Item = &Taken> {
+        self.taken.iter().filter(move |taken| taken.task == task)
+    }
+
+    /// Why there are none.
+    pub fn reason(&self) -> String {
+        let moved = || "the cores moved in every round".into();
+        self.failed.clone().unwrap_or_else(moved)
+    }
+
+    /// What is said of a task in one placement.
+    pub fn figures(&self, task: Task, placement: Placement) -> Option<Figures> {
+        let used = || self.of(task).filter(move |taken| taken.placement == placement);
+        let typical = Spread::of(used().map(|taken| taken.nanos))?;
+        // A broadcast shares no counter.
+        let against = !task.is_feed();
+        let raw = Spread::of(used().map(|taken| taken.raw)).filter(|_| against);
+        let ratio = Spread::of(used().map(|taken| taken.nanos / taken.raw)).filter(|_| against);
+        Some(Figures {
+            placement,
+            typical,
+            percentiles: of_samples(used().map(|taken| taken.nanos)),
+            singles: 0,
+            raw,
+            raw_p99: None,
+            ratio,
+            rate: 1e9 / typical.median,
+            spent: middle(used().map(|taken| taken.spent)),
+            cores: middle(used().map(|taken| taken.cores)),
+            missed: (task == Task::Broadcast).then(|| middle(used().map(|taken| taken.missed))),
+            taken: self.rounds,
+            discarded: 1.0 - self.of(task).count() as f64 / self.rounds as f64,
+            unused: 1.0 - typical.n as f64 / self.rounds as f64,
+            interrupted: 0.0,
+        })
+    }
+}
