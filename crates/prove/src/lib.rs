@@ -11,6 +11,8 @@
 //! docs/verification.md are the program's own words.
 
 pub mod child;
+pub mod fleet;
+pub mod ground;
 pub mod options;
 pub mod report;
 pub mod rings;
