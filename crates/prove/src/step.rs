@@ -18,6 +18,7 @@
 //! * `marker` is an `int3`. Before it is led nobody traces the process, so `Led::fork` and
 //!   `Led::spawn` see to it that the process asks to be traced first.
 //! * A `rep` instruction takes a step for each of its rounds: long copies take many.
+//! * `run_to` goes to a place that an earlier run has come by, without the steps before it.
 //! * A system call is one step. One in which the process falls asleep on a futex gives
 //!   `Blocked`; the step is then still under way. `kill` kills inside the call, `wake` waits
 //!   until the call is over, and the next `step` goes on behind it.
@@ -27,6 +28,7 @@
 //! x86-64 Linux alone. Imports: nothing of annulus.
 #![allow(unsafe_code)]
 
+use std::collections::HashMap;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -58,6 +60,8 @@ pub struct Led {
     steps: u64,
     /// Signals that came between two steps and are to be delivered with the next.
     pending: Option<Signal>,
+    /// Its code, as far as it has been looked at; it does not change.
+    code: HashMap<u64, u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +141,8 @@ impl Led {
 
     /// Leads a child that has asked to be traced, from its first marker.
     fn led(pid: Pid) -> Self {
-        let mut led = Self { pid, state: State::Running, steps: 0, pending: None };
+        let mut led =
+            Self { pid, state: State::Running, steps: 0, pending: None, code: HashMap::new() };
         let outcome = led.take(waitpid(pid, None));
         assert_eq!(outcome, Step::Marker, "a led process came to no marker");
         ptrace::setoptions(pid, ptrace::Options::PTRACE_O_EXITKILL).expect("a traced child");
@@ -160,8 +165,9 @@ impl Led {
     }
 
     /// Whether its next instruction is a system call; its number then.
-    pub fn system_call(&self) -> Option<u64> {
-        (self.code(self.at()) & 0xffff == SYSCALL).then(|| self.user(RAX))
+    pub fn system_call(&mut self) -> Option<u64> {
+        let at = self.at();
+        (self.code(at) & 0xffff == SYSCALL).then(|| self.user(RAX))
     }
 
     /// One instruction.
@@ -171,7 +177,8 @@ impl Led {
             State::Asleep | State::Running => return Step::Blocked,
             State::Ended => return Step::Ended,
         }
-        let code = self.code(self.at());
+        let at = self.at();
+        let code = self.code(at);
         if code & 0xff == INT3 {
             return Step::Marker;
         }
@@ -195,6 +202,39 @@ impl Led {
                 Step::Stepped => {}
                 outcome => return outcome,
             }
+        }
+        Step::Stepped
+    }
+
+    /// Runs at full speed to where the instruction at `address` is next, for the `times`-th
+    /// time from now on: `Stepped`. Much faster than many steps. `Marker`: a marker came
+    /// first, and it stands behind that; `Blocked`: `time` was over first.
+    pub fn run_to(&mut self, address: u64, times: u64, time: Duration) -> Step {
+        let code = self.code(address);
+        for _ in 0..times {
+            // What is next now is not meant.
+            if self.at() == address {
+                match self.step() {
+                    Step::Stepped => {}
+                    outcome => return outcome,
+                }
+                if self.at() == address {
+                    // A round of a `rep`.
+                    continue;
+                }
+            }
+            self.patch(address, code & !0xff | INT3);
+            let outcome = self.go(time);
+            if outcome == Step::Marker && self.at() == address + 1 {
+                self.patch(address, code);
+                let _ =
+                    ptrace::write_user(self.pid, RIP as ptrace::AddressType, address.cast_signed());
+                continue;
+            }
+            if outcome == Step::Marker {
+                self.patch(address, code);
+            }
+            return outcome;
         }
         Step::Stepped
     }
@@ -344,8 +384,15 @@ impl Led {
     }
 
     /// Eight bytes of its code.
-    fn code(&self, at: u64) -> u64 {
-        ptrace::read(self.pid, at as ptrace::AddressType).unwrap_or(0).cast_unsigned()
+    fn code(&mut self, at: u64) -> u64 {
+        let pid = self.pid;
+        let read = || ptrace::read(pid, at as ptrace::AddressType).unwrap_or(0).cast_unsigned();
+        *self.code.entry(at).or_insert_with(read)
+    }
+
+    /// Changes eight bytes of its code.
+    fn patch(&self, at: u64, code: u64) {
+        let _ = ptrace::write(self.pid, at as ptrace::AddressType, code.cast_signed());
     }
 }
 
@@ -386,6 +433,21 @@ mod tests {
         assert_eq!(led.step(), Step::Marker);
         assert_eq!(led.go(Duration::from_secs(10)), Step::Marker);
         assert_eq!(led.go(Duration::from_secs(10)), Step::Ended);
+
+        // SAFETY: as above.
+        let mut led = unsafe { Led::fork(role) };
+        let mut places = Vec::new();
+        for _ in 0..40 {
+            places.push(led.at());
+            assert_eq!(led.step(), Step::Stepped);
+        }
+        // SAFETY: as above.
+        let mut quick = unsafe { Led::fork(role) };
+        let times = places[1..].iter().filter(|at| **at == places[39]).count() as u64;
+        assert_eq!(quick.run_to(places[39], times, Duration::from_secs(10)), Step::Stepped);
+        assert_eq!(quick.at(), places[39]);
+        assert_eq!((quick.step(), quick.at()), (Step::Stepped, led.at()));
+        assert_eq!(quick.go(Duration::from_secs(10)), Step::Marker);
 
         // SAFETY: as above.
         let mut led = unsafe { Led::fork(role) };
