@@ -32,6 +32,9 @@ pub struct Options {
     /// Use the published loom, to see what it misses.
     #[arg(long, conflicts_with = "self_test")]
     published: bool,
+    /// Only the models in these files of loom-tests/tests.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["self_test", "course"])]
+    test: Vec<String>,
     /// Only the models whose names contain this.
     filter: Option<String>,
 }
@@ -47,6 +50,9 @@ pub fn main(options: &Options) -> Result<bool> {
         let mut command = cargo_test(which, if options.full { "full" } else { "ci" })?;
         if options.course {
             command.args(COURSE);
+        }
+        for file in &options.test {
+            command.args(["--test", file]);
         }
         // The first that fails must not hide what the others do.
         command.arg("--no-fail-fast").args(&options.filter);
