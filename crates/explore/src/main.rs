@@ -1,5 +1,5 @@
-//! `annulus-explore [--full] [CONFIG]`: explores the configurations whose name contains
-//! CONFIG, then seeds the mistakes, and prints a table of each.
+//! `annulus-explore [--small | --full] [CONFIG]`: explores the configurations whose name
+//! contains CONFIG, then seeds the mistakes, and prints a table of each.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,18 +21,31 @@ fn main() -> ExitCode {
     let mut fine = true;
     heading("configuration");
     let more = if full { FULL } else { &[] };
-    for config in SMALL.iter().chain(USUAL).chain(more).filter(chosen) {
+    let usual = if arguments.iter().any(|a| a == "--small") { &[] } else { USUAL };
+    let (mut configurations, mut states, mut largest) = (0, 0, 0);
+    for config in SMALL.iter().chain(usual).chain(more).filter(chosen) {
         let report = row(config);
         fine &= report.verdict == Verdict::Holds;
+        configurations += 1;
+        states += report.states;
+        largest = largest.max(report.states);
         print(&report, true);
     }
     println!();
     heading("seeded mistake");
+    let (mut mistakes, mut caught) = (0, 0);
     for config in seeded().iter().filter(chosen) {
         let report = row(config);
-        fine &= matches!(report.verdict, Verdict::Unsafe(..) | Verdict::Stuck(_));
+        mistakes += 1;
+        caught += usize::from(matches!(report.verdict, Verdict::Unsafe(..) | Verdict::Stuck(_)));
         print(&report, trace);
     }
+    fine &= caught == mistakes;
+    println!();
+    println!("figure: configurations = {configurations}");
+    println!("figure: states = {states}");
+    println!("figure: states of the largest = {largest}");
+    println!("figure: seeded mistakes caught = {caught} of {mistakes}");
     if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -264,11 +264,9 @@ fn orderings(depth: Depth) -> Result<Vec<Command>> {
 }
 
 fn protocol(depth: Depth) -> Result<Vec<Command>> {
-    let mut explore = cargo::locked("test");
-    explore.args(["--release", "--package=annulus-explore"]);
-    if depth == Depth::Full {
-        explore.args(["--", "--include-ignored"]);
-    }
+    let mut explore = cargo::locked("run");
+    explore.args(["--release", "--quiet", "--package=annulus-explore", "--"]);
+    explore.arg(if depth == Depth::Full { "--full" } else { "--small" });
     Ok(vec![explore])
 }
 
