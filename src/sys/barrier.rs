@@ -5,10 +5,12 @@ use std::io;
 use std::sync::OnceLock;
 
 /// Registers this process to take part: its threads are then ordered by the others'
-/// [`heavy`]. Once a process; stays until `exec`.
+/// [`heavy`]. Once a process; stays until `exec`. What failed is tried again the next time:
+/// a kernel that has the call can be out of memory.
 pub(crate) fn register() -> bool {
-    static REGISTERED: OnceLock<bool> = OnceLock::new();
-    *REGISTERED.get_or_init(|| call(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED).is_ok())
+    static REGISTERED: OnceLock<()> = OnceLock::new();
+    let register = || call(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
+    REGISTERED.get().is_some() || register().map(|()| REGISTERED.get_or_init(|| ())).is_ok()
 }
 
 /// A full barrier on every running thread of every registered process, and on the

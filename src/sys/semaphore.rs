@@ -44,13 +44,8 @@ impl Semaphore {
         let path = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let flags = libc::O_CREAT | libc::O_EXCL;
         // SAFETY: I5: a C string and three numbers.
-        let semaphore = unsafe { libc::sem_open(path.as_ptr(), flags, 0o600, 0_u32) };
-        if semaphore == libc::SEM_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let semaphore = NonNull::new(semaphore)
-            .map(Self)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::Other))?;
+        let semaphore =
+            Self::opened(|| unsafe { libc::sem_open(path.as_ptr(), flags, 0o600, 0_u32) })?;
         // POSIX has no call for it.
         let file = file_of(name);
         std::os::unix::fs::chown(&file, None, group)?;
@@ -71,11 +66,22 @@ impl Semaphore {
         }
         let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         // SAFETY: I5: a C string and a number.
-        let semaphore = unsafe { libc::sem_open(name.as_ptr(), 0) };
-        if semaphore == libc::SEM_FAILED {
-            return Err(io::Error::last_os_error());
+        Self::opened(|| unsafe { libc::sem_open(name.as_ptr(), 0) })
+    }
+
+    /// What opening gave; again if a signal came in between.
+    fn opened(open: impl Fn() -> *mut libc::sem_t) -> io::Result<Self> {
+        loop {
+            let semaphore = open();
+            if semaphore != libc::SEM_FAILED {
+                let semaphore = NonNull::new(semaphore).map(Self);
+                return semaphore.ok_or_else(|| io::Error::from(io::ErrorKind::Other));
+            }
+            match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            }
         }
-        NonNull::new(semaphore).map(Self).ok_or_else(|| io::Error::from(io::ErrorKind::Other))
     }
 
     /// Adds a token. A semaphore that is full of them needs no more.

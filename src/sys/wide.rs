@@ -46,7 +46,13 @@ pub(super) fn open(
     flags: OFlag,
     mode: Mode,
 ) -> nix::Result<OwnedFd> {
-    nix::fcntl::open(path, flags | OFlag::O_LARGEFILE, mode)
+    loop {
+        match nix::fcntl::open(path, flags | OFlag::O_LARGEFILE, mode) {
+            // It can sleep: somebody has a lease, or the file system is slow.
+            Err(nix::Error::EINTR) => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// An open-file-description lock call: `F_OFD_SETLK` or `F_OFD_GETLK`.
