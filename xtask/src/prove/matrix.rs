@@ -68,13 +68,23 @@ pub fn run(depth: Depth, state: &mut State, began: Instant) -> Result<()> {
 }
 
 fn hunt(bug: &str, campaign: &str, log: &mut Log) -> Result<Hunt> {
-    let program = campaigns::target(true)?.join("release").join(campaign);
-    let mut command = Command::new(program);
-    command.args(["--quick", "--bug", bug]).current_dir(cargo::root());
+    let (command, by_tests) = match campaigns::files_of(campaign) {
+        Some(files) => {
+            let mut command = campaigns::tests(files);
+            command.env("ANNULUS_SEEDED_BUG", bug);
+            (command, true)
+        }
+        None => {
+            let program = campaigns::target(true)?.join("release").join(campaign);
+            let mut command = Command::new(program);
+            command.args(["--quick", "--bug", bug]).current_dir(cargo::root());
+            (command, false)
+        }
+    };
     let start = Instant::now();
     let ended = process::run(Job::new(command, LIMIT), log)?;
     let said = log.take();
-    let caught = said.lines().any(|line| line.starts_with("found: "));
-    drop(ended);
+    let found = said.lines().any(|line| line.starts_with("found: "));
+    let caught = if by_tests { ended.tests.failed > 0 } else { found };
     Ok(Hunt { caught, seconds: start.elapsed().as_secs_f64() })
 }
