@@ -19,6 +19,7 @@ use crate::transport::pipe::Pipe;
 use crate::transport::place::{File, Memfd, Named};
 use crate::transport::posix_mq::PosixMq;
 use crate::transport::raw::Raw;
+use crate::transport::raw_sync::RawSync;
 use crate::transport::ring::{Mpmc, Spsc};
 use crate::transport::semaphore::PosixSemaphore;
 use crate::transport::signal::Queued;
@@ -130,6 +131,8 @@ kinds! {
     MmapFile "mmap-file" Whole<MmapFile>,
     /// A shared variable under a mutex and condition variables.
     MutexCondvar "mutex-condvar" Whole<MutexCondvar>,
+    /// A ring of `shared_memory` and `raw_sync`; with the feature `raw-sync`.
+    RawSync "raw-sync" Whole<RawSync>,
 }
 
 impl Kind {

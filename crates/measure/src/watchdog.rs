@@ -15,6 +15,8 @@ use crate::control::Control;
 
 /// How often it looks: rarely, since it shares this process's core.
 const GLANCE: Duration = Duration::from_millis(200);
+/// Glances that a step goes on after the peer's end, at most.
+const PATIENCE: u32 = 50;
 
 /// A thread that kills the peer when neither process gets anywhere, or notices that
 /// the peer has ended; either way it tells this process to stop waiting.
@@ -95,11 +97,7 @@ fn watch(
         if !matches!(child.try_wait(), Ok(None)) {
             drop(child);
             control.abort();
-            while !stopped.load(Ordering::Relaxed) {
-                nudge.wake();
-                std::thread::park_timeout(GLANCE);
-            }
-            return;
+            return wake_until_stopped(control, stopped, nudge);
         }
         if since.elapsed() < limit {
             continue;
@@ -108,16 +106,22 @@ fn watch(
         control.fail("stood still and was killed by the watchdog");
         let _ = child.kill();
         drop(child);
-        // The kill wakes whoever polls the control words or sleeps on a closed
-        // descriptor. A transport that notices neither must not hang the command.
-        for _ in 0..10 {
-            nudge.wake();
-            std::thread::park_timeout(GLANCE);
-            if stopped.load(Ordering::Relaxed) {
-                return;
-            }
+        return wake_until_stopped(control, stopped, nudge);
+    }
+}
+
+/// The peer is gone. That wakes whoever polls the control words or sleeps on a closed
+/// descriptor; the nudge wakes other sleepers. A transport that notices nothing of it must
+/// not hang the command.
+fn wake_until_stopped(control: &Control, stopped: &AtomicBool, nudge: &Nudge) {
+    let mut glances = 0;
+    while !stopped.load(Ordering::Relaxed) {
+        nudge.wake();
+        std::thread::park_timeout(GLANCE);
+        glances = if control.is_busy() { glances + 1 } else { 0 };
+        if glances > PATIENCE {
+            eprintln!("watchdog: this process does not notice; giving up");
+            std::process::exit(70);
         }
-        eprintln!("watchdog: this process does not notice; giving up");
-        std::process::exit(70);
     }
 }

@@ -17,6 +17,11 @@ pub mod pipe;
 pub(crate) mod place;
 pub mod posix_mq;
 pub mod raw;
+#[cfg(feature = "raw-sync")]
+pub mod raw_sync;
+#[cfg(not(feature = "raw-sync"))]
+#[path = "no_raw_sync.rs"]
+pub mod raw_sync;
 pub mod ring;
 pub mod semaphore;
 pub mod signal;
