@@ -204,8 +204,16 @@ pub fn receive<const N: usize>(
     let mut receiver: Receiver<Letter<N>> = attach();
     own.seated.set(1);
     let mut out = [[0; N]; BATCH];
+    let mut forgot = false;
     loop {
-        rest(ledger, own);
+        if ledger.pause().get() != 0 {
+            if forgot {
+                // Who rests with a message in hand holds the senders up.
+                let _ = receiver.wait_for_peer(Some(Duration::ZERO));
+            }
+            rest(ledger, own);
+        }
+        forgot = false;
         let verb = random.below(16);
         let many = if verb < 9 { length(&mut random) } else { 1 };
         own.again.set(many as u64);
@@ -226,6 +234,7 @@ pub fn receive<const N: usize>(
                 if random.once_in(3) {
                     // Settled by the next verb.
                     std::mem::forget(guard);
+                    forgot = true;
                 } else {
                     guard.release();
                 }
