@@ -13,15 +13,17 @@ pub struct About {
     pub subject: &'static str,
     /// What its memory is, if it has any of its own.
     pub segment: Option<&'static str>,
+    /// What a broadcast does with receivers that are too slow.
+    pub policy: Option<&'static str>,
 }
 
-/// The four rings.
-const RINGS: [(&str, &str); 5] = [
-    ("ring", "spsc"),
-    ("spsc", "spsc"),
-    ("stream", "stream"),
-    ("mpmc", "mpmc"),
-    ("broadcast", "broadcast"),
+/// Our rings, by the first word of their names.
+const RINGS: [(&str, &str, Option<&str>); 5] = [
+    ("ring", "spsc", None),
+    ("stream", "stream", None),
+    ("mpmc", "mpmc", None),
+    ("broadcast", "broadcast", Some("overwriting")),
+    ("lossless", "broadcast", Some("lossless")),
 ];
 
 impl About {
@@ -29,12 +31,14 @@ impl About {
     pub fn of(kind: Kind) -> About {
         let name = kind.name();
         let (first, rest) = name.split_once('-').unwrap_or((name, ""));
-        let has = |part: &str| rest.split('-').any(|word| word == part);
-        let Some((_, mechanism)) = RINGS.iter().find(|(ring, _)| *ring == first) else {
-            return About { mechanism: name, subject: name, segment: None };
-        };
-        let segment = ["memfd", "file"].into_iter().find(|segment| has(segment));
-        About { mechanism, subject: "annulus", segment: Some(segment.unwrap_or("named")) }
+        let ring = RINGS.into_iter().find(|(ring, ..)| *ring == first);
+        match (ring, rest) {
+            (Some((_, mechanism, policy)), "" | "file" | "memfd") => {
+                let segment = Some(if rest.is_empty() { "named" } else { rest });
+                About { mechanism, subject: "annulus", segment, policy }
+            }
+            _ => About { mechanism: name, subject: name, segment: None, policy: None },
+        }
     }
 
     /// Whether it is one of ours.

@@ -115,6 +115,7 @@ impl Gathering {
             typical,
             percentiles: of_samples(used().map(|taken| taken.nanos)),
             singles: 0,
+            curve: Vec::new(),
             raw,
             raw_p99: None,
             ratio,

@@ -12,6 +12,7 @@ mod about;
 mod busy;
 mod cases;
 mod crowds;
+mod filter;
 mod machine;
 mod pairs;
 mod progress;
@@ -53,7 +54,7 @@ pub struct Wanted {
 }
 
 /// The time for all samples, which leaves some for starting processes and for the report.
-const QUICK: Duration = Duration::from_secs(42);
+const QUICK: Duration = Duration::from_secs(36);
 const WHOLE: Duration = Duration::from_secs(8 * 60);
 
 /// The most that one case gets, when few are wanted.
@@ -68,7 +69,7 @@ pub fn run(wanted: &Wanted) -> exit::Result {
     let mut groups = cases::all(wanted.quick);
     if let Some(filter) = &wanted.only {
         for group in &mut groups {
-            group.keep(|case, subject| cases::means(filter, case, subject));
+            group.keep(|case, subject| filter::means(filter, case, subject));
         }
     }
     groups.retain(|group| group.len() > 0);
@@ -107,16 +108,16 @@ fn measure(groups: &[Group], quick: bool) -> exit::Result<(Vec<Row>, Value)> {
     let (all, two) = (cores::all().map_err(failed)?, Cores::choose().map_err(failed)?);
     let facts = machine::Facts::read();
     let (time, most) = if quick { (QUICK, QUICK_CASE) } else { (WHOLE, WHOLE_CASE) };
-    let mut left: usize = groups.iter().map(Group::len).sum();
-    let time = time.min(most * left as u32);
+    let mut left: u32 = groups.iter().map(Group::weight).sum();
+    let time = time.min(most * left);
     let began = Instant::now();
     let mut progress = Progress::new(time);
     let mut rows = Vec::new();
     for group in groups {
         // What others did not use is shared out again.
-        let own = group.len() as f64 / left as f64;
+        let own = f64::from(group.weight()) / f64::from(left);
         let until = Instant::now() + time.saturating_sub(began.elapsed()).mul_f64(own);
-        left -= group.len();
+        left -= group.weight();
         progress.begin(&group.title());
         match group {
             Group::Pair(cases) => {

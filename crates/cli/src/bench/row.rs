@@ -2,6 +2,7 @@
 //!
 //! Imports: cases, pairs, crowds' samples.
 
+use annulus_measure::crowd::Task;
 use annulus_measure::latency::Latency;
 use annulus_measure::placement::Placement;
 use annulus_measure::sample::Sample;
@@ -24,6 +25,8 @@ pub struct Row {
     pub verb: &'static str,
     /// What the ring lies in.
     pub segment: Option<&'static str>,
+    /// What a broadcast does with receivers that are too slow.
+    pub policy: Option<&'static str>,
     /// How ends wait.
     pub wait: &'static str,
     /// What else the machine did.
@@ -49,6 +52,8 @@ pub struct Figures {
     pub percentiles: [f64; 5],
     /// Single round trips behind them, 0 if it was samples.
     pub singles: u64,
+    /// The whole distribution of single round trips, at [`STEPS`].
+    pub curve: Vec<f64>,
     /// The limit's figure.
     pub raw: Option<Spread>,
     /// The limit's 99th percentile of single round trips.
@@ -70,6 +75,10 @@ pub struct Figures {
     /// The share of those used that other programs had a part in.
     pub interrupted: f64,
 }
+
+/// The percentages at which a distribution is kept.
+pub const STEPS: [f64; 14] =
+    [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.8, 99.9, 99.95, 99.99];
 
 /// Samples without which a placement is not worth a row, if there is another.
 const FEW: usize = 5;
@@ -95,6 +104,7 @@ impl Row {
             mechanism: about.mechanism,
             verb: case.verb.name(),
             segment: about.segment,
+            policy: about.policy,
             wait: case.wait(),
             mode: case.mode.name(),
             size: case.size,
@@ -123,6 +133,11 @@ impl Row {
             mechanism,
             verb,
             segment: ours.then_some("memfd"),
+            policy: match of.task {
+                Task::Broadcast => Some("overwriting"),
+                Task::Lossless => Some("lossless"),
+                _ => None,
+            },
             wait: if ours { "spin" } else { "poll" },
             mode: Mode::Free.name(),
             size: 8,
@@ -154,6 +169,7 @@ impl Row {
         put("mechanism", json!(self.mechanism));
         put("verb", json!(self.verb));
         put("segment", json!(self.segment));
+        put("policy", json!(self.policy));
         put("wait", json!(self.wait));
         put("mode", json!(self.mode));
         put("size", json!(self.size));
@@ -275,6 +291,10 @@ impl Figures {
             typical,
             percentiles,
             singles: singles.count(),
+            curve: match singles.count() {
+                0 => Vec::new(),
+                _ => STEPS.map(|at| singles.percentile(at)).into(),
+            },
             raw: Some(spread(&raw)),
             raw_p99: Some(raw_singles.percentile(99.0)).filter(|p99| p99.is_finite()),
             ratio: Some(spread(&|sample| sample.value.subject / raw(sample))),

@@ -24,6 +24,7 @@ use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::pipe2;
 
+use crate::placement::GROUP;
 use crate::{Error, child};
 use board::{Board, Order};
 pub(crate) use member::serve;
@@ -207,8 +208,9 @@ impl Crowd {
 
     /// Nanoseconds of the bare line between the first two, there and back.
     pub fn line(&mut self) -> Result<f64, Error> {
-        const TRIPS: u64 = 400;
-        Ok(self.sample(Task::Line, TRIPS)?.nanos / TRIPS as f64)
+        let groups = 25 * GROUP;
+        let picos = self.sample(Task::Line, groups)?.missed * self.receivers as f64;
+        Ok(picos / 1000.0)
     }
 
     /// How many send and how many receive.

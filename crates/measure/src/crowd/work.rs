@@ -10,6 +10,9 @@ use super::board::Board;
 use super::vyukov::Vyukov;
 use super::{BATCH, Task};
 use crate::Error;
+use crate::clock::{nanos, ticks};
+use crate::placement::GROUP;
+use crate::stats::median;
 
 /// Where a message's number begins to be its sender's.
 const SENDER: u32 = 48;
@@ -86,7 +89,7 @@ impl<'a> Work<'a> {
     pub fn take_part(&mut self, task: Task, total: u64) -> Result<(u64, u64), Error> {
         let Hands { board, me, senders, receivers } = self.hands;
         match task {
-            Task::Line => return self.line(total).map(|()| (0, 0)),
+            Task::Line => return self.line(total).map(|picos| (0, picos)),
             Task::Add => {
                 let mine = match me.checked_sub(senders) {
                     None => share(total, me, senders),
@@ -148,10 +151,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn line(&mut self, count: u64) -> Result<(), Error> {
+    /// Round trips over the bare line: the first member's median of groups of [`GROUP`],
+    /// in picoseconds for one.
+    fn line(&mut self, count: u64) -> Result<u64, Error> {
         let Hands { board, me, .. } = self.hands;
         let (there, back) = (board.probe(0), board.probe(1));
-        for _ in 0..count {
+        let (mut groups, mut last) = (Vec::new(), ticks());
+        for trip in 1..=count {
             self.trips += 1;
             let number = self.trips;
             let await_it = if me == 0 {
@@ -166,9 +172,13 @@ impl<'a> Work<'a> {
             }
             if me != 0 {
                 back.store(number, Ordering::Release);
+            } else if trip.is_multiple_of(GROUP) {
+                let now = ticks();
+                groups.push(nanos(now - last));
+                last = now;
             }
         }
-        Ok(())
+        Ok((median(groups).unwrap_or_default() * 1000.0 / GROUP as f64) as u64)
     }
 }
 

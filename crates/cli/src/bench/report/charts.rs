@@ -2,7 +2,7 @@
 //!
 //! Imports: svg.
 
-use super::svg::{Anchor, Canvas, Log, apart, brief, time};
+use super::svg::{Anchor, Canvas, Log, apart, brief, time, times};
 
 /// One row of a plot of ranges.
 pub struct Range {
@@ -24,13 +24,18 @@ pub fn ranges(title: &str, rows: &[Range]) -> String {
     let mut canvas = Canvas::new(width, bottom + 34.0, title);
     let all = rows.iter().flat_map(|row| row.percentiles);
     let scale = Log::decades(all, left, width - right);
-    for tick in scale.ticks() {
+    let ticks = scale.ticks();
+    // Where they would meet, every other one is named.
+    let every = if ticks.len() > 7 { 2 } else { 1 };
+    for (index, tick) in ticks.into_iter().enumerate() {
         let x = scale.at(tick);
         canvas.line((x, top - 6.0), (x, bottom), "grid");
-        canvas.text((x, bottom + 15.0), Anchor::Middle, "tick", &time(tick));
+        if index % every == 0 {
+            canvas.text((x, bottom + 15.0), Anchor::Middle, "tick", &time(tick));
+        }
     }
     let (p50, limit, cores) = (width - 102.0, width - 44.0, width - 4.0);
-    for (x, head) in [(p50, "p50"), (limit, "× line"), (cores, "cores")] {
+    for (x, head) in [(p50, "p50"), (limit, "× limit"), (cores, "cores")] {
         canvas.text((x, top - 12.0), Anchor::End, "head", head);
     }
     for (index, row) in rows.iter().enumerate() {
@@ -48,7 +53,7 @@ pub fn ranges(title: &str, rows: &[Range]) -> String {
         canvas.bar((a, y - 5.0), (b, y + 5.0), &format!("fill {class}"));
         canvas.dot((a, y), 4.0, &format!("fill ring {class}"), &row.says);
         canvas.text((p50, y + 4.0), Anchor::End, "value", &time(row.percentiles[0]));
-        let ratio = row.ratio.map_or_else(|| "-".into(), brief);
+        let ratio = row.ratio.map_or_else(|| "-".into(), times);
         canvas.text((limit, y + 4.0), Anchor::End, "value", &ratio);
         canvas.text((cores, y + 4.0), Anchor::End, "value", &brief(row.cores));
         canvas.hint((0.0, y - ROW / 2.0), (width, y + ROW / 2.0), &row.says);
@@ -77,6 +82,8 @@ pub struct Axes<'a> {
     pub says: fn(f64) -> String,
     /// Whether the y axis has whole decades.
     pub decades: bool,
+    /// How large the dots on the lines are.
+    pub dots: f64,
 }
 
 /// Lines over an axis, each named at its end.
@@ -91,8 +98,10 @@ pub fn lines(axes: &Axes<'_>, lines: &[Line]) -> String {
     } else {
         Log::close(values, bottom, top)
     };
-    let low = axes.x.iter().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
-    let high = axes.x.iter().map(|(x, _)| *x).fold(f64::NEG_INFINITY, f64::max);
+    let points = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0));
+    let places: Vec<f64> = axes.x.iter().map(|(x, _)| *x).chain(points).collect();
+    let low = places.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = places.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let span = if high > low { high - low } else { 1.0 };
     let (from, to) = (left + 12.0, width - right - 10.0);
     let place = |x: f64| from + (x - low) / span * (to - from);
@@ -116,17 +125,17 @@ pub fn lines(axes: &Axes<'_>, lines: &[Line]) -> String {
         };
         let middle = of(|point| point.1);
         let class = line.class;
-        canvas.band(&of(|point| point.3), &of(|point| point.2), &format!("band {class}"));
+        if class != "other" {
+            canvas.band(&of(|point| point.3), &of(|point| point.2), &format!("band {class}"));
+        }
         canvas.path(&middle, &format!("way {class}"));
         for (point, &at) in line.points.iter().zip(&middle) {
-            let says = format!(
-                "{}: {} ({} to {})",
-                line.label,
-                (axes.says)(point.1),
-                brief(point.2),
-                brief(point.3)
-            );
-            canvas.dot(at, 3.0, &format!("fill {class}"), &says);
+            let [value, low, high] = [point.1, point.2, point.3].map(axes.says);
+            let says = match low == high {
+                true => format!("{}: {value}", line.label),
+                false => format!("{}: {value} (p10 to p90: {low} to {high})", line.label),
+            };
+            canvas.dot(at, axes.dots, &format!("fill {class}"), &says);
         }
         ends.push(middle.last().copied().unwrap_or((to, bottom)));
     }

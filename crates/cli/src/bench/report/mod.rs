@@ -11,6 +11,7 @@
 
 mod charts;
 mod figures;
+mod latency;
 mod plots;
 mod svg;
 
@@ -19,7 +20,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::row::{Figures, Row};
-use svg::{brief, escaped, time};
+use svg::{brief, escaped, time, times};
 
 /// The whole page.
 pub fn page(rows: &[Row], about: &Value) -> String {
@@ -83,10 +84,10 @@ fn tiles(rows: &[Row]) -> String {
     let median = |figures: &Figures| figures.typical.median;
     let limit = |figures: &Figures| figures.ratio.map_or(f64::NAN, |ratio| ratio.median);
     if let Some(ring) = found(rows, "spsc/rtt/8") {
-        let line = format!("8 B there and back, polling: {} × the bare line", brief(limit(ring)));
+        let line = format!("8 B there and back, polling: {} × the bare line", times(limit(ring)));
         tile(time(median(ring)), line);
-        let times = |case: &str| found(rows, case).map(|one| brief(median(one) / median(ring)));
-        let (pipe, socket) = (times("pipe/rtt/8"), times("unix-stream/rtt/8"));
+        let beside = |case: &str| found(rows, case).map(|one| brief(median(one) / median(ring)));
+        let (pipe, socket) = (beside("pipe/rtt/8"), beside("unix-stream/rtt/8"));
         if let (Some(pipe), Some(socket)) = (pipe, socket) {
             let says = "as long through a pipe and a Unix socket, polled too";
             tile(format!("{pipe}× · {socket}×"), says.into());
@@ -101,7 +102,7 @@ fn tiles(rows: &[Row]) -> String {
         tile(format!("{} M", brief(ring.rate / 1e6)), says);
     }
     if let Some(ring) = found(rows, "spsc/oneway/65536") {
-        let says = format!("64 KiB messages: {} × the time of a bare copy", brief(limit(ring)));
+        let says = format!("64 KiB messages: {} × the time of a bare copy", times(limit(ring)));
         tile(format!("{} GB/s", brief(ring.rate * 65536.0 / 1e9)), says);
     }
     if let Some(ring) = found(rows, "mpmc/oneway/8/2s2r") {

@@ -1,11 +1,12 @@
 //! What is drawn: which rows go into which plot.
 //!
-//! Imports: charts, svg.
+//! Imports: latency, charts, svg.
 
 use annulus_measure::placement::Placement;
 
 use super::super::row::{Figures, Row, bytes};
-use super::charts::{self, Axes, Line, Range};
+use super::charts::{self, Axes, Line};
+use super::latency;
 use super::svg::{brief, time};
 
 /// All plots that there are figures for.
@@ -18,7 +19,8 @@ pub fn all(rows: &[Row]) -> String {
             out += &format!("<h2>{title}</h2>\n{key}<div class=\"plots\">\n{plots}</div>\n");
         }
     };
-    section("Latency", true, latencies(rows));
+    section("Latency", true, latency::ranges(rows));
+    section("Distributions of single round trips", false, latency::distributions(rows));
     section("Throughput and message size", false, vec![bandwidth(rows), messages(rows)]);
     section("Participants", false, vec![scaling(rows), feeds(rows)]);
     section("Capacity", false, capacities(rows));
@@ -33,12 +35,12 @@ const KEY: &str = "<div class=\"key\"><span><i style=\"background:var(--spsc)\">
     <span><i style=\"background:var(--other)\"></i>everything else</span>\
     <span>Bars: p50 to p90, thinner to p99, to p99.9, a line to the slowest.</span></div>\n";
 
-fn figure(title: &str, caption: &str, drawing: &str) -> String {
+pub fn figure(title: &str, caption: &str, drawing: &str) -> String {
     format!("<figure><h3>{title}</h3><figcaption>{caption}</figcaption>{drawing}</figure>\n")
 }
 
 /// The style's name for whose colour a row has.
-fn class(mechanism: &str) -> &'static str {
+pub fn class(mechanism: &str) -> &'static str {
     match mechanism {
         "spsc" => "spsc",
         "stream" => "stream",
@@ -50,7 +52,7 @@ fn class(mechanism: &str) -> &'static str {
 }
 
 /// Whether a row stands for its mechanism: ours in named memory, waiting as by default.
-fn plain(row: &Row) -> bool {
+pub fn plain(row: &Row) -> bool {
     let spread = row.segment.is_none_or(|segment| segment == "named" || row.members != (1, 1));
     spread && matches!(row.wait, "futex" | "poll" | "block" | "spin") && !extra(row)
 }
@@ -63,7 +65,7 @@ fn extra(row: &Row) -> bool {
 }
 
 /// The rows of one plot, all in the placement that most of them have figures for.
-fn chosen<'a>(
+pub fn chosen<'a>(
     rows: &'a [Row],
     wanted: impl Fn(&Row) -> bool,
 ) -> (Vec<(&'a Row, &'a Figures)>, Option<Placement>) {
@@ -79,67 +81,45 @@ fn chosen<'a>(
     (kept, main)
 }
 
-fn stood(placement: Option<Placement>) -> String {
+/// The same for a plot over several groups of cases, which may have been taken while the cores
+/// stood differently: a group without figures in the main placement shows its own, and the
+/// caption says so.
+fn gathered<K: PartialEq>(
+    rows: &[Row],
+    wanted: impl Fn(&Row) -> bool,
+    group: impl Fn(&Row) -> K,
+    name: impl Fn(&Row) -> String,
+) -> (Vec<(&Row, &Figures)>, String) {
+    let (mut all, main) = chosen(rows, &wanted);
+    let mut caption = stood(main);
+    for row in rows.iter().filter(|row| wanted(row) && row.figures().is_some()) {
+        if all.iter().any(|(known, _)| group(known) == group(row)) {
+            continue;
+        }
+        let (own, placement) = chosen(rows, |other| wanted(other) && group(other) == group(row));
+        all.extend(own);
+        if let Some(placement) = placement {
+            caption += &format!(" {}: {placement}.", name(row));
+        }
+    }
+    (all, caption)
+}
+
+pub fn stood(placement: Option<Placement>) -> String {
     placement.map_or_else(String::new, |placement| format!("Cores: {placement}."))
 }
 
-fn latencies(rows: &[Row]) -> Vec<String> {
-    let plots = [
-        ("rtt", 8, "free", "There and back, 8 bytes, polling", "Each side tries again and again."),
-        (
-            "handoff",
-            8,
-            "free",
-            "There and back, 8 bytes, blocking ends",
-            "Mechanisms of the kernel sleep at once; annulus polls a little first.",
-        ),
-        (
-            "handoff",
-            8,
-            "busy",
-            "Blocking ends, another program on the receiver's core",
-            "The scheduler decides when the receiver gets its turn.",
-        ),
-        ("handoff", 8, "one-core", "Blocking ends, both on one core", "They take turns."),
-        ("rtt", 8, "one-core", "Polling, both on one core", "Whoever polls keeps the other out."),
-        ("rtt", 65536, "free", "There and back, 64 KiB, polling", "The limit: bare copies."),
-    ];
-    let draw = |(verb, size, mode, title, caption): (&str, usize, &str, &str, &str)| {
-        let wanted =
-            |row: &Row| row.verb == verb && row.size == size && row.mode == mode && plain(row);
-        let (mut some, placement) = chosen(rows, wanted);
-        some.sort_by(|(_, one), (_, other)| one.percentiles[0].total_cmp(&other.percentiles[0]));
-        let range = |(row, figures): (&Row, &Figures)| Range {
-            label: row.mechanism.to_owned(),
-            class: class(row.mechanism),
-            percentiles: figures.percentiles,
-            ratio: figures.ratio.map(|ratio| ratio.median),
-            cores: figures.cores,
-            says: said(row, figures),
-        };
-        let ranges: Vec<Range> = some.into_iter().map(range).collect();
-        if ranges.len() < 2 {
-            return String::new();
-        }
-        let caption = format!("{caption} {} Log axis.", stood(placement));
-        figure(title, &caption, &charts::ranges(title, &ranges))
-    };
-    plots.into_iter().map(draw).collect()
-}
-
-fn said(row: &Row, figures: &Figures) -> String {
-    let [p50, p90, p99, p999, max] = figures.percentiles.map(time);
-    format!(
-        "{}: p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, slowest {max}; {} samples",
-        row.case, figures.typical.n
-    )
+/// Ours last, so that they lie on top.
+pub fn on_top(lines: &mut [Line]) {
+    lines.sort_by_key(|line| match line.class {
+        "other" => 0,
+        "raw" => 1,
+        _ => 2,
+    });
 }
 
 /// One line for each mechanism, over sizes.
-fn by_size(
-    rows: &[Row],
-    value: fn(&Row, f64) -> f64,
-) -> (Vec<Line>, Vec<(f64, String)>, Option<Placement>) {
+fn by_size(rows: &[Row], value: fn(&Row, f64) -> f64) -> (Vec<Line>, Vec<(f64, String)>, String) {
     let wanted = |row: &Row| {
         row.verb == "oneway"
             && row.mode == "free"
@@ -148,7 +128,7 @@ fn by_size(
             && !row.case.contains("/cap")
             && !row.case.contains("1s1r")
     };
-    let (some, placement) = chosen(rows, wanted);
+    let (some, stood) = gathered(rows, wanted, |row| row.size, |row| bytes(row.size));
     let mut lines: Vec<Line> = Vec::new();
     for (row, figures) in &some {
         let of = |nanos: f64| value(row, nanos);
@@ -168,46 +148,51 @@ fn by_size(
     for line in &mut lines {
         line.points.sort_by(|one, other| one.0.total_cmp(&other.0));
     }
-    // Ours last, so that they lie on top.
-    lines.sort_by_key(|line| match line.class {
-        "other" => 0,
-        "raw" => 1,
-        _ => 2,
-    });
+    on_top(&mut lines);
     let mut sizes: Vec<usize> = some.iter().map(|(row, _)| row.size).collect();
     sizes.sort_unstable();
     sizes.dedup();
     // 56 and 64 would lie on one another.
     let named = |size: &usize| *size != 56 || !some.iter().any(|(row, _)| row.size == 64);
     let sizes = sizes.into_iter().filter(named).map(|size| ((size as f64).log2(), bytes(size)));
-    (lines, sizes.collect(), placement)
+    (lines, sizes.collect(), stood)
 }
 
 fn bandwidth(rows: &[Row]) -> String {
-    let (lines, x, placement) = by_size(rows, |row, nanos| row.size as f64 / nanos);
+    let (lines, x, stood) = by_size(rows, |row, nanos| row.size as f64 / nanos);
     if x.len() < 2 {
         return String::new();
     }
     let title = "Bytes a second, one way";
     let says = |value: f64| format!("{} GB/s", brief(value));
-    let axes = Axes { title, x, x_name: "message", y: brief, y_name: "GB/s", says, decades: true };
+    let axes = Axes {
+        title,
+        x,
+        x_name: "message",
+        y: brief,
+        y_name: "GB/s",
+        says,
+        decades: true,
+        dots: 3.0,
+    };
     let caption = format!(
         "One sender, one receiver, polling; the limit copies through a bare ring. Bands: p10 to \
          p90. {}",
-        stood(placement)
+        stood
     );
     figure(title, &caption, &charts::lines(&axes, &lines))
 }
 
 fn messages(rows: &[Row]) -> String {
-    let (lines, x, placement) = by_size(rows, |_, nanos| nanos);
+    let (lines, x, stood) = by_size(rows, |_, nanos| nanos);
     if x.len() < 2 {
         return String::new();
     }
     let title = "Time for a message, one way";
     let y_name = "time a message";
-    let axes = Axes { title, x, x_name: "message", y: time, y_name, says: time, decades: true };
-    let caption = format!("The same figures as time. Bands: p10 to p90. {}", stood(placement));
+    let axes =
+        Axes { title, x, x_name: "message", y: time, y_name, says: time, decades: true, dots: 3.0 };
+    let caption = format!("The same figures as time. Bands: p10 to p90. {}", stood);
     figure(title, &caption, &charts::lines(&axes, &lines))
 }
 
@@ -216,7 +201,7 @@ fn by_members(
     rows: &[Row],
     sets: &[(usize, usize)],
     kinds: &[(&str, &str, &str, &'static str)],
-) -> (Vec<Line>, Option<Placement>) {
+) -> (Vec<Line>, String) {
     let wanted = |row: &Row| {
         row.case.ends_with('r')
             && sets.contains(&row.members)
@@ -224,7 +209,8 @@ fn by_members(
                 .iter()
                 .any(|(mechanism, verb, ..)| row.mechanism == *mechanism && row.verb == *verb)
     };
-    let (some, placement) = chosen(rows, wanted);
+    let name = |row: &Row| format!("{} → {}", row.members.0, row.members.1);
+    let (some, stood) = gathered(rows, wanted, |row| row.members, name);
     let mut lines = Vec::new();
     for (mechanism, verb, label, class) in kinds {
         let of = some.iter().filter(|(row, _)| row.mechanism == *mechanism && row.verb == *verb);
@@ -240,7 +226,7 @@ fn by_members(
             lines.push(Line { label: (*label).to_owned(), class, points });
         }
     }
-    (lines, placement)
+    (lines, stood)
 }
 
 fn rate(value: f64) -> String {
@@ -257,7 +243,7 @@ fn scaling(rows: &[Row]) -> String {
         ("mpmc", "oneway", "mpmc", "mpmc"),
         ("mpmc", "batch32", "mpmc by 32", "mpmc second"),
     ];
-    let (lines, placement) = by_members(rows, &sets, &kinds);
+    let (lines, stood) = by_members(rows, &sets, &kinds);
     if lines.is_empty() {
         return String::new();
     }
@@ -272,12 +258,13 @@ fn scaling(rows: &[Row]) -> String {
         y_name: "million messages a second, all together",
         says: rate,
         decades: true,
+        dots: 3.0,
     };
     let caption = format!(
         "8 bytes, each message to one receiver. \"bare queue\" has no claims and no recovery; \
          \"shared add\" only adds to one word. Where there are more processes than cores, they \
          share them. {}",
-        stood(placement)
+        stood
     );
     figure(title, &caption, &charts::lines(&axes, &lines))
 }
@@ -288,26 +275,26 @@ fn feeds(rows: &[Row]) -> String {
         ("broadcast", "oneway", "overwriting", "broadcast"),
         ("broadcast", "lossless", "lossless", "broadcast second"),
     ];
-    let (lines, placement) = by_members(rows, &sets, &kinds);
+    let (lines, stood) = by_members(rows, &sets, &kinds);
     if lines.is_empty() {
         return String::new();
     }
-    let name =
-        |(index, set): (usize, &(usize, usize))| (index as f64, format!("{} receivers", set.1));
+    let name = |(index, set): (usize, &(usize, usize))| (index as f64, set.1.to_string());
     let title = "One sender, all receivers get all";
     let axes = Axes {
         title,
         x: sets.iter().enumerate().map(name).collect(),
-        x_name: "",
+        x_name: "receivers",
         y: brief,
         y_name: "million messages a second",
         says: rate,
         decades: true,
+        dots: 3.0,
     };
     let caption = format!(
         "8 bytes. Overwriting, a slow receiver misses messages and is told how many; lossless, \
          it holds the sender back. {}",
-        stood(placement)
+        stood
     );
     figure(title, &caption, &charts::lines(&axes, &lines))
 }
@@ -354,6 +341,7 @@ fn capacities(rows: &[Row]) -> Vec<String> {
             y_name: "time a message",
             says: time,
             decades: false,
+            dots: 3.0,
         };
         let caption = format!("One way, polling. Bands: p10 to p90. {}", stood(placement));
         figure(&title, &caption, &charts::lines(&axes, &lines))

@@ -215,19 +215,29 @@ pub fn time(nanos: f64) -> String {
 
 /// Two or three digits.
 pub fn brief(value: f64) -> String {
-    match value {
-        _ if !value.is_finite() => "-".into(),
-        ..0.001 => format!("{value:.5}"),
-        ..0.01 => format!("{value:.4}"),
-        ..0.1 => format!("{value:.3}"),
-        ..1.0 => format!("{value:.2}"),
-        ..9.95 => strip(format!("{value:.1}")),
-        _ => format!("{value:.0}"),
-    }
+    let digits = match value.abs() {
+        _ if !value.is_finite() => return "-".into(),
+        ..0.001 => 5,
+        ..0.01 => 4,
+        ..0.1 => 3,
+        ..0.995 => 2,
+        ..9.95 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.digits$}");
+    let bare = text.trim_end_matches('0').trim_end_matches('.');
+    if digits == 0 { text } else { bare.to_owned() }
 }
 
-fn strip(text: String) -> String {
-    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+/// How many times something is something else: `0.94`, `12`, `32 k`.
+pub fn times(value: f64) -> String {
+    match value.abs() {
+        _ if !value.is_finite() => "-".into(),
+        ..9.995 => format!("{value:.2}"),
+        ..99.95 => format!("{value:.1}"),
+        ..9999.5 => format!("{value:.0}"),
+        _ => format!("{:.0} k", value / 1e3),
+    }
 }
 
 #[cfg(test)]
@@ -245,8 +255,16 @@ mod tests {
 
     #[test]
     fn times_have_the_unit_that_keeps_them_short() {
-        let times = [97.2, 1_300.0, 24_000_000.0, 9_960.0].map(time);
-        assert_eq!(times, ["97 ns", "1.3 µs", "24 ms", "10 µs"]);
+        let texts = [97.2, 1_300.0, 24_000_000.0, 9_960.0].map(time);
+        assert_eq!(texts, ["97 ns", "1.3 µs", "24 ms", "10 µs"]);
+        let briefs = [0.01, 0.5, 1.0, 9.96, 100.0, 0.00025].map(brief);
+        assert_eq!(briefs, ["0.01", "0.5", "1", "10", "100", "0.00025"]);
+    }
+
+    #[test]
+    fn ratios_keep_two_places_while_they_are_small() {
+        let texts = [0.936, 1.0, 13.04, 318.0, 31_831.0, f64::NAN].map(times);
+        assert_eq!(texts, ["0.94", "1.00", "13.0", "318", "32 k", "-"]);
     }
 
     #[test]
