@@ -291,3 +291,22 @@ fn take<T: Transport, const W: usize>(ends: Tickets, site: Site) -> Result<Box<d
         ends.receiver.map(|ticket| T::receiver::<W>(ticket, site.clone())).transpose()?;
     Ok(Box::new(Ends::<_, _, W>::new(site.control, sender, receiver)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn baselines_have_the_names_that_reports_use() {
+        let names = "pipe fifo unix-stream unix-seqpacket unix-dgram tcp posix-mq sysv-mq signal \
+                     semaphore futex eventfd stdio mmap-file mutex-condvar raw-sync";
+        assert!(Kind::baselines().map(Kind::name).eq(names.split_whitespace()));
+    }
+
+    #[test]
+    fn no_two_kinds_have_one_name() {
+        let names: std::collections::HashSet<_> =
+            Kind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), Kind::ALL.len());
+    }
+}

@@ -17,6 +17,8 @@ pub(crate) struct Spin {
 /// Empty polls before the first look around, and between two later ones.
 const PATIENCE: u32 = 512;
 const BETWEEN: u32 = 32;
+/// What an empty poll by system call counts for, beside its own pause.
+const CALL: u32 = 7;
 
 impl Spin {
     pub(crate) fn new(control: &Arc<Control>) -> Spin {
@@ -50,7 +52,10 @@ impl Spin {
         loop {
             match call() {
                 Ok(value) => return Ok(value),
-                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMSG) => self.empty()?,
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMSG) => {
+                    self.empties += CALL;
+                    self.empty()?;
+                }
                 Err(Errno::EINTR) => self.control.check()?,
                 Err(errno) if gone(errno) => return Err(Error::Disconnected { transport }),
                 Err(errno) => return Err(Error::system(what)(errno)),

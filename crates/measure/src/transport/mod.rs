@@ -9,6 +9,7 @@ pub(crate) mod bytes;
 pub mod eventfd;
 pub mod fifo;
 pub mod futex;
+mod many;
 pub mod mmap_file;
 pub mod mutex_condvar;
 mod name;

@@ -1,6 +1,6 @@
 //! Unix sockets that keep messages apart: seqpacket and datagram.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
@@ -9,6 +9,7 @@ use nix::sys::socket::{
 
 use crate::Error;
 use crate::spin::Spin;
+use crate::transport::many::Many;
 use crate::transport::whole::{Mechanism, Receives, Sends};
 use crate::transport::{Route, Shape, Site, Ticket};
 
@@ -23,12 +24,12 @@ impl Mechanism for UnixSeqpacket {
         create(SockType::SeqPacket, size)
     }
 
-    fn sender(ticket: Ticket, site: &Site, size: usize) -> Result<Box<dyn Sends>, Error> {
-        Ok(Box::new(PacketEnd::attach(ticket, site, size, "seqpacket socket")?))
+    fn sender(ticket: Ticket, site: &Site, _: usize) -> Result<Box<dyn Sends>, Error> {
+        Ok(Box::new(PacketEnd::attach(ticket, site, "seqpacket socket")?))
     }
 
-    fn receiver(ticket: Ticket, site: &Site, size: usize) -> Result<Box<dyn Receives>, Error> {
-        Ok(Box::new(PacketEnd::attach(ticket, site, size, "seqpacket socket")?))
+    fn receiver(ticket: Ticket, site: &Site, _: usize) -> Result<Box<dyn Receives>, Error> {
+        Ok(Box::new(PacketEnd::attach(ticket, site, "seqpacket socket")?))
     }
 }
 
@@ -37,12 +38,12 @@ impl Mechanism for UnixDgram {
         create(SockType::Datagram, size)
     }
 
-    fn sender(ticket: Ticket, site: &Site, size: usize) -> Result<Box<dyn Sends>, Error> {
-        Ok(Box::new(PacketEnd::attach(ticket, site, size, "datagram socket")?))
+    fn sender(ticket: Ticket, site: &Site, _: usize) -> Result<Box<dyn Sends>, Error> {
+        Ok(Box::new(PacketEnd::attach(ticket, site, "datagram socket")?))
     }
 
-    fn receiver(ticket: Ticket, site: &Site, size: usize) -> Result<Box<dyn Receives>, Error> {
-        Ok(Box::new(PacketEnd::attach(ticket, site, size, "datagram socket")?))
+    fn receiver(ticket: Ticket, site: &Site, _: usize) -> Result<Box<dyn Receives>, Error> {
+        Ok(Box::new(PacketEnd::attach(ticket, site, "datagram socket")?))
     }
 }
 
@@ -73,24 +74,19 @@ fn pair(kind: SockType, size: usize) -> Result<(OwnedFd, OwnedFd), Error> {
 /// Either end.
 struct PacketEnd {
     fd: OwnedFd,
-    size: usize,
     name: &'static str,
+    many: Many,
     spin: Spin,
 }
 
 impl PacketEnd {
-    fn attach(
-        ticket: Ticket,
-        site: &Site,
-        size: usize,
-        name: &'static str,
-    ) -> Result<PacketEnd, Error> {
+    fn attach(ticket: Ticket, site: &Site, name: &'static str) -> Result<PacketEnd, Error> {
         let fd = ticket.into_fd()?;
         if site.shape.polling {
             fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
                 .map_err(Error::system("O_NONBLOCK"))?;
         }
-        Ok(PacketEnd { fd, size, name, spin: site.spin() })
+        Ok(PacketEnd { fd, name, many: Many::new(), spin: site.spin() })
     }
 }
 
@@ -102,20 +98,57 @@ impl Sends for PacketEnd {
         debug_assert_eq!(sent, message.len(), "packets go whole or not at all");
         Ok(())
     }
+
+    fn send_all(&mut self, mut messages: &[u8], size: usize) -> Result<(), Error> {
+        let PacketEnd { fd, many, name, .. } = self;
+        while !messages.is_empty() {
+            let sent =
+                self.spin.until(name, "sendmmsg", || many.send(fd.as_fd(), messages, size))?;
+            messages = &messages[sent * size..];
+        }
+        Ok(())
+    }
 }
 
 impl Receives for PacketEnd {
     fn recv(&mut self, message: &mut [u8]) -> Result<(), Error> {
         let fd = self.fd.as_raw_fd();
         let got = self.spin.until(self.name, "recv", || recv(fd, message, MsgFlags::empty()))?;
+        whole(self.name, got, message.len())
+    }
+
+    fn recv_some(&mut self, messages: &mut [u8], size: usize) -> Result<usize, Error> {
+        let PacketEnd { fd, many, name, .. } = self;
+        let got = self.spin.until(name, "recvmmsg", || many.recv(fd.as_fd(), messages, size))?;
+        many.lengths(got).try_for_each(|len| whole(name, len, size))?;
+        Ok(got * size)
+    }
+}
+
+/// Whether a packet of this length came whole.
+fn whole(transport: &'static str, got: usize, size: usize) -> Result<(), Error> {
+    match got {
         // No message is empty: nothing more will come.
-        if got == 0 {
-            return Err(Error::Disconnected { transport: self.name });
+        0 => Err(Error::Disconnected { transport }),
+        got if got == size => Ok(()),
+        got => {
+            Err(Error::Transport { transport, reason: format!("{got} bytes instead of {size}") })
         }
-        if got != message.len() {
-            let reason = format!("{got} bytes of {}, at most {}", message.len(), self.size);
-            return Err(Error::Transport { transport: self.name, reason });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_beyond_the_kernels_limit_is_refused_with_the_reason() {
+        for kind in [SockType::SeqPacket, SockType::Datagram] {
+            assert!(create(kind, 1024).is_ok());
+            match create(kind, 1 << 28).err() {
+                Some(Error::Unavailable(reason)) if reason.contains("wmem_max") => {}
+                other => panic!("{other:?}"),
+            }
         }
-        Ok(())
     }
 }

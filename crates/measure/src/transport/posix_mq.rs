@@ -27,6 +27,10 @@ impl Mechanism for PosixMq {
             match open(size, messages) {
                 // The user's share of memory for queues (RLIMIT_MSGQUEUE) is nearly spent.
                 Err(Errno::EMFILE) if messages > 1 => messages /= 2,
+                Err(Errno::EMFILE) => {
+                    let reason = "mq_open: no more descriptors, or memory for queues (ulimit -q)";
+                    return Err(Error::Unavailable(reason.into()));
+                }
                 Err(Errno::EINVAL) => return Err(too_long(size)),
                 outcome => break outcome.map_err(Error::lacking("mq_open"))?,
             }
