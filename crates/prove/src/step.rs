@@ -208,7 +208,8 @@ impl Led {
 
     /// Runs at full speed to where the instruction at `address` is next, for the `times`-th
     /// time from now on: `Stepped`. Much faster than many steps. `Marker`: a marker came
-    /// first, and it stands behind that; `Blocked`: `time` was over first.
+    /// first, and it stands behind that; `Blocked`: `time` was over first, or it sleeps on a
+    /// futex, and it has to be killed, since its code is changed.
     pub fn run_to(&mut self, address: u64, times: u64, time: Duration) -> Step {
         let code = self.code(address);
         for _ in 0..times {
@@ -224,7 +225,7 @@ impl Led {
                 }
             }
             self.patch(address, code & !0xff | INT3);
-            let outcome = self.go(time);
+            let outcome = self.run(time, true);
             if outcome == Step::Marker && self.at() == address + 1 {
                 self.patch(address, code);
                 let _ =
@@ -252,6 +253,11 @@ impl Led {
     /// Runs on at full speed: to behind the next marker, or its end. `Blocked`: `time` was over
     /// first, and it is left running, or asleep; the next `go` waits for it.
     pub fn go(&mut self, time: Duration) -> Step {
+        self.run(time, false)
+    }
+
+    /// `awake`: not if it falls asleep on a futex.
+    fn run(&mut self, time: Duration, awake: bool) -> Step {
         if self.state == State::Asleep {
             // The step ends with the call; then it can be let go.
             match self.wait(time) {
@@ -269,6 +275,15 @@ impl Led {
                     return self.end();
                 }
                 self.state = State::Running;
+            }
+        }
+        let began = Instant::now();
+        while awake && began.elapsed() < time {
+            if let Some(outcome) = self.wait(Duration::from_micros(500)) {
+                return outcome;
+            }
+            if sleeps_on_a_futex(self.pid.as_raw()) {
+                return Step::Blocked;
             }
         }
         self.wait(time).unwrap_or(Step::Blocked)
@@ -406,6 +421,12 @@ impl Drop for Led {
 pub fn sleeps(pid: i32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
+
+/// The same, on a futex.
+pub fn sleeps_on_a_futex(pid: i32) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    call.starts_with("202 ") && sleeps(pid)
 }
 
 #[cfg(test)]

@@ -1,0 +1,557 @@
+//! Senders and receivers of all rings behind one face, and their verbs between two markers.
+//!
+//! ```text
+//!   act(verb): marker · the verb · a note of how it ended · marker
+//! ```
+//!
+//! A message carries its number three times over, so that one that is torn is seen.
+//! Imports: scratch, verbs, the rings.
+
+use std::time::Duration;
+
+use annulus::{RecvError, SendError, TryRecvError, TrySendError, broadcast, mpmc, spsc, stream};
+use annulus_prove::step::marker;
+use zerocopy::IntoBytes;
+
+use crate::scratch::{Journal, Note};
+use crate::verbs::{BATCH, Verb};
+
+/// A message: a number, and two more words that say the same.
+pub type Message = [u64; 3];
+
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The message of a number.
+pub fn pack(id: u64) -> Message {
+    [id, id.wrapping_mul(SPREAD), !id]
+}
+
+/// The number of a message, or that it is torn.
+pub fn unpack(message: &Message) -> Result<u64, String> {
+    if *message == pack(message[0]) { Ok(message[0]) } else { Err(format!("torn: {message:x?}")) }
+}
+
+fn batch(first: u64) -> [Message; BATCH] {
+    core::array::from_fn(|n| pack(first + n as u64))
+}
+
+/// What a receive brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// A message; whether it was marked.
+    Message(u64, bool),
+    /// So many were overwritten.
+    Lag(u64),
+    /// Nothing now.
+    Nothing,
+    /// The other side has closed, or died.
+    Over,
+}
+
+/// A sender of any ring.
+pub trait Tx {
+    /// Sends, if there is room within `time`. `Over`: nobody receives any more.
+    fn send(&mut self, id: u64, time: Duration) -> Result<Got, String>;
+    /// Does a verb, for messages from `first` on.
+    fn act(self: Box<Self>, verb: Verb, first: u64, journal: Journal);
+    /// Position of the next message, where it has one.
+    fn position(&self) -> u64;
+}
+
+/// A receiver of any ring.
+pub trait Rx {
+    /// Receives within `time`.
+    fn recv(&mut self, time: Duration) -> Result<Got, String>;
+    /// Does a verb.
+    fn act(self: Box<Self>, verb: Verb, journal: Journal);
+}
+
+fn sent(journal: Journal, ids: impl IntoIterator<Item = u64>) {
+    for id in ids {
+        journal.note(Note::Sent(id));
+    }
+}
+
+fn returned(journal: Journal, message: &Message, marked: bool) {
+    journal.note(unpack(message).map_or(Note::Wrong(message[0]), |id| Note::Returned(id, marked)));
+}
+
+/// How a send that may not wait, or may, has ended.
+fn no_room<T>(error: &TrySendError<T>) -> Result<Got, String> {
+    match error {
+        TrySendError::Full(_) => Ok(Got::Nothing),
+        TrySendError::Closed(_) | TrySendError::Died(_) => Ok(Got::Over),
+        other => Err(format!("{other}")),
+    }
+}
+
+fn not_sent<T>(error: &SendError<T>) -> Result<Got, String> {
+    match error {
+        SendError::Timeout(_) => Ok(Got::Nothing),
+        SendError::Closed(_) | SendError::Died(_) => Ok(Got::Over),
+        other => Err(format!("{other}")),
+    }
+}
+
+fn not_received(error: &RecvError) -> Result<Got, String> {
+    match error {
+        RecvError::Timeout => Ok(Got::Nothing),
+        RecvError::Lagged(n) => Ok(Got::Lag(*n)),
+        RecvError::Closed | RecvError::Died => Ok(Got::Over),
+        other => Err(format!("{other}")),
+    }
+}
+
+/// Notes what a receive that failed may not say.
+fn refused(journal: Journal, error: &TryRecvError) {
+    match error {
+        TryRecvError::Empty | TryRecvError::Closed | TryRecvError::Died | TryRecvError::Stalled => {
+        }
+        TryRecvError::Lagged(n) => journal.note(Note::Lagged(*n)),
+        _ => journal.note(Note::Wrong(0)),
+    }
+}
+
+/// What spsc and mpmc senders do alike.
+macro_rules! sender_with_reservations {
+    ($sender:ty, |$this:ident| $position:expr) => {
+        impl Tx for $sender {
+            fn send(&mut self, id: u64, time: Duration) -> Result<Got, String> {
+                match self.send_timeout(pack(id), time) {
+                    Ok(()) => Ok(Got::Message(id, false)),
+                    Err(error) => not_sent(&error),
+                }
+            }
+
+            fn act(mut self: Box<Self>, verb: Verb, first: u64, journal: Journal) {
+                let (one, many) = (pack(first), batch(first));
+                marker();
+                match verb {
+                    Verb::TrySend => match self.try_send(one) {
+                        Ok(()) => sent(journal, [first]),
+                        Err(error) if no_room(&error).is_err() => journal.note(Note::Wrong(1)),
+                        Err(_) => {}
+                    },
+                    Verb::Send => match Self::send(&mut self, one) {
+                        Ok(()) => sent(journal, [first]),
+                        Err(error) if not_sent(&error).is_err() => journal.note(Note::Wrong(2)),
+                        Err(_) => {}
+                    },
+                    Verb::Reserve => {
+                        if let Ok(mut room) = self.try_reserve() {
+                            room.write(&one);
+                            room.commit();
+                            sent(journal, [first]);
+                        }
+                    }
+                    Verb::Abort => {
+                        if let Ok(mut room) = self.try_reserve() {
+                            room.write(&one);
+                            drop(room);
+                        }
+                    }
+                    Verb::ForgetTx => {
+                        if let Ok(room) = self.try_reserve() {
+                            core::mem::forget(room);
+                        }
+                        if self.try_send(pack(first + 1)).is_ok() {
+                            sent(journal, [first + 1]);
+                        }
+                    }
+                    Verb::TrySendMany => {
+                        if let Ok(count) = self.try_send_many(&many) {
+                            sent(journal, first..first + count as u64);
+                        }
+                    }
+                    Verb::SendMany => match self.send_many(&many) {
+                        Ok(()) => sent(journal, first..first + BATCH as u64),
+                        Err(error) => sent(journal, first..first + error.sent as u64),
+                    },
+                    Verb::NoticeTx => {
+                        let _ = self.wait_for_peer(Some(Duration::ZERO));
+                    }
+                    Verb::LeaveTx => {
+                        drop(self);
+                        journal.note(Note::Left);
+                    }
+                    other => unreachable!("{other:?} is no sender's"),
+                }
+                marker();
+            }
+
+            fn position(&self) -> u64 {
+                let $this = self;
+                $position
+            }
+        }
+    };
+}
+
+sender_with_reservations!(spsc::Sender<Message>, |this| spsc::Sender::position(this));
+sender_with_reservations!(mpmc::Sender<Message>, |_this| 0);
+
+/// Whether what was received last was marked.
+trait Marks {
+    /// To be asked before the receive.
+    fn before(&self) -> u64;
+    /// Afterwards.
+    fn marked(&self, before: u64) -> bool;
+}
+
+impl Marks for spsc::Receiver<Message> {
+    fn before(&self) -> u64 {
+        self.position()
+    }
+    fn marked(&self, before: u64) -> bool {
+        self.is_redelivered(before)
+    }
+}
+
+impl Marks for mpmc::Receiver<Message> {
+    fn before(&self) -> u64 {
+        0
+    }
+    fn marked(&self, _: u64) -> bool {
+        self.last().redelivered
+    }
+}
+
+/// What spsc and mpmc receivers do alike.
+macro_rules! receiver_with_guards {
+    ($receiver:ty) => {
+        impl Rx for $receiver {
+            fn recv(&mut self, time: Duration) -> Result<Got, String> {
+                let before = self.before();
+                match self.recv_timeout(time) {
+                    Ok(message) => Ok(Got::Message(unpack(&message)?, self.marked(before))),
+                    Err(error) => not_received(&error),
+                }
+            }
+
+            fn act(mut self: Box<Self>, verb: Verb, journal: Journal) {
+                let mut many = [[0; 3]; BATCH];
+                let before = self.before();
+                marker();
+                match verb {
+                    Verb::TryRecv => match self.try_recv() {
+                        Ok(message) => returned(journal, &message, self.marked(before)),
+                        Err(error) => refused(journal, &error),
+                    },
+                    Verb::Recv => {
+                        if let Ok(message) = Self::recv(&mut self) {
+                            returned(journal, &message, self.marked(before));
+                        }
+                    }
+                    Verb::RecvShortly => {
+                        if let Ok(message) = self.recv_timeout(Duration::from_millis(4)) {
+                            returned(journal, &message, self.marked(before));
+                        }
+                    }
+                    Verb::Guard => {
+                        if let Ok(guard) = self.recv_ref() {
+                            let (message, marked) = (guard.read(), guard.redelivered());
+                            journal.note(Note::Exposed(message[0]));
+                            guard.release();
+                            returned(journal, &message, marked);
+                        }
+                    }
+                    Verb::ForgetRx => {
+                        let mut shown = None;
+                        if let Ok(guard) = self.try_recv_ref() {
+                            let message = guard.read();
+                            journal.note(Note::Exposed(message[0]));
+                            core::mem::forget(guard);
+                            shown = Some(message);
+                        }
+                        let next = self.try_recv();
+                        // The second verb has settled what the first one left.
+                        if let Some(message) = shown {
+                            returned(journal, &message, false);
+                        }
+                        if let Ok(message) = next {
+                            returned(journal, &message, self.marked(before + 1));
+                        }
+                    }
+                    Verb::TryRecvMany => match self.try_recv_many(&mut many) {
+                        Ok(count) => {
+                            for (n, message) in many[..count].iter().enumerate() {
+                                returned(journal, message, self.marked(before + n as u64));
+                            }
+                        }
+                        Err(error) => refused(journal, &error),
+                    },
+                    Verb::RecvMany => {
+                        if let Ok(count) = self.recv_many(&mut many) {
+                            {
+                                for (n, message) in many[..count].iter().enumerate() {
+                                    returned(journal, message, self.marked(before + n as u64));
+                                }
+                            };
+                        }
+                    }
+                    Verb::NoticeRx => {
+                        let _ = self.wait_for_peer(Some(Duration::ZERO));
+                    }
+                    Verb::LeaveRx => {
+                        drop(self);
+                        journal.note(Note::Left);
+                    }
+                    other => unreachable!("{other:?} is no receiver's"),
+                }
+                marker();
+            }
+        }
+    };
+}
+
+receiver_with_guards!(spsc::Receiver<Message>);
+receiver_with_guards!(mpmc::Receiver<Message>);
+
+impl Tx for broadcast::Sender<Message> {
+    fn send(&mut self, id: u64, time: Duration) -> Result<Got, String> {
+        match self.send_timeout(pack(id), time) {
+            Ok(()) => Ok(Got::Message(id, false)),
+            Err(error) => not_sent(&error),
+        }
+    }
+
+    fn act(mut self: Box<Self>, verb: Verb, first: u64, journal: Journal) {
+        let (one, many) = (pack(first), batch(first));
+        marker();
+        match verb {
+            Verb::TrySend => {
+                if self.try_send(one).is_ok() {
+                    sent(journal, [first]);
+                }
+            }
+            Verb::Send => {
+                if Self::send(&mut self, one).is_ok() {
+                    sent(journal, [first]);
+                }
+            }
+            Verb::TrySendMany => {
+                if let Ok(count) = self.try_send_many(&many) {
+                    sent(journal, first..first + count as u64);
+                }
+            }
+            Verb::SendMany => match self.send_many(&many) {
+                Ok(()) => sent(journal, first..first + BATCH as u64),
+                Err(error) => sent(journal, first..first + error.sent as u64),
+            },
+            Verb::NoticeTx => {
+                let _ = self.wait_for_peer(Some(Duration::ZERO));
+            }
+            Verb::LeaveTx => {
+                drop(self);
+                journal.note(Note::Left);
+            }
+            other => unreachable!("{other:?} is no sender's"),
+        }
+        marker();
+    }
+
+    fn position(&self) -> u64 {
+        Self::position(self)
+    }
+}
+
+impl Rx for broadcast::Receiver<Message> {
+    fn recv(&mut self, time: Duration) -> Result<Got, String> {
+        match self.recv_timeout(time) {
+            Ok(message) => Ok(Got::Message(unpack(&message)?, false)),
+            Err(error) => not_received(&error),
+        }
+    }
+
+    fn act(mut self: Box<Self>, verb: Verb, journal: Journal) {
+        let mut many = [[0; 3]; BATCH];
+        marker();
+        match verb {
+            Verb::TryRecv => match self.try_recv() {
+                Ok(message) => returned(journal, &message, false),
+                Err(error) => refused(journal, &error),
+            },
+            Verb::Recv => {
+                if let Ok(message) = Self::recv(&mut self) {
+                    returned(journal, &message, false);
+                }
+            }
+            Verb::Guard => {
+                let mut message = [0; 3];
+                let look =
+                    |view: broadcast::View<'_, Message>| view.read_at(0, message.as_mut_bytes());
+                if self.recv_with(look).is_ok() {
+                    returned(journal, &message, false);
+                }
+            }
+            Verb::Latest => match self.latest() {
+                Ok(message) => returned(journal, &message, false),
+                Err(error) => refused(journal, &error),
+            },
+            Verb::TryRecvMany => match self.try_recv_many(&mut many) {
+                Ok(count) => many[..count].iter().for_each(|m| returned(journal, m, false)),
+                Err(error) => refused(journal, &error),
+            },
+            Verb::NoticeRx => {
+                let _ = self.wait_for_peer(Some(Duration::ZERO));
+            }
+            Verb::LeaveRx => {
+                drop(self);
+                journal.note(Note::Left);
+            }
+            other => unreachable!("{other:?} is no receiver's"),
+        }
+        marker();
+    }
+}
+
+/// A record of a stream: a number, twice.
+pub const RECORD: usize = 16;
+
+fn record(id: u64) -> [u8; RECORD] {
+    let mut bytes = [0; RECORD];
+    bytes[..8].copy_from_slice(&id.to_le_bytes());
+    bytes[8..].copy_from_slice(&id.wrapping_mul(SPREAD).to_le_bytes());
+    bytes
+}
+
+fn number(bytes: &[u8]) -> Option<u64> {
+    let id = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
+    (record(id) == *bytes).then_some(id)
+}
+
+fn records(first: u64) -> [u8; RECORD * BATCH] {
+    let mut all = [0; RECORD * BATCH];
+    for (n, bytes) in all.chunks_mut(RECORD).enumerate() {
+        bytes.copy_from_slice(&record(first + n as u64));
+    }
+    all
+}
+
+impl Tx for stream::Sender {
+    fn send(&mut self, id: u64, time: Duration) -> Result<Got, String> {
+        match self.send_timeout(&record(id), time) {
+            Ok(RECORD) => Ok(Got::Message(id, false)),
+            Ok(part) => Err(format!("{part} bytes of a record were sent")),
+            Err(error) => not_sent(&error),
+        }
+    }
+
+    fn act(mut self: Box<Self>, verb: Verb, first: u64, journal: Journal) {
+        let (one, many) = (record(first), records(first));
+        marker();
+        match verb {
+            Verb::TrySend => {
+                if self.try_send(&one).is_ok() {
+                    sent(journal, [first]);
+                }
+            }
+            Verb::Send => {
+                if Self::send(&mut self, &one).is_ok() {
+                    sent(journal, [first]);
+                }
+            }
+            Verb::Reserve => {
+                if let Ok(mut room) = self.try_reserve(RECORD) {
+                    room.append(&one);
+                    room.commit();
+                    sent(journal, [first]);
+                }
+            }
+            Verb::Abort => {
+                if let Ok(mut room) = self.try_reserve(RECORD) {
+                    room.append(&one);
+                    drop(room);
+                }
+            }
+            Verb::TrySendMany => {
+                if let Ok(bytes) = self.try_send(&many) {
+                    sent(journal, first..first + (bytes / RECORD) as u64);
+                }
+            }
+            Verb::SendMany => {
+                let mut bytes = 0;
+                while bytes < many.len()
+                    && let Ok(more) = Self::send(&mut self, &many[bytes..])
+                {
+                    bytes += more;
+                }
+                sent(journal, first..first + (bytes / RECORD) as u64);
+            }
+            Verb::NoticeTx => {
+                let _ = self.peer();
+            }
+            Verb::LeaveTx => {
+                drop(self);
+                journal.note(Note::Left);
+            }
+            other => unreachable!("{other:?} is no sender's"),
+        }
+        marker();
+    }
+
+    fn position(&self) -> u64 {
+        Self::position(self) / RECORD as u64
+    }
+}
+
+fn returned_bytes(journal: Journal, bytes: &[u8]) {
+    for bytes in bytes.chunks(RECORD) {
+        journal.note(number(bytes).map_or(Note::Wrong(3), |id| Note::Returned(id, false)));
+    }
+}
+
+impl Rx for stream::Receiver {
+    fn recv(&mut self, time: Duration) -> Result<Got, String> {
+        let mut bytes = [0; RECORD];
+        match self.recv_timeout(&mut bytes, time) {
+            Ok(RECORD) => match number(&bytes) {
+                Some(id) => Ok(Got::Message(id, false)),
+                None => Err(format!("torn: {bytes:x?}")),
+            },
+            Ok(part) => Err(format!("torn: {part} bytes of a record were there")),
+            Err(error) => not_received(&error),
+        }
+    }
+
+    fn act(mut self: Box<Self>, verb: Verb, journal: Journal) {
+        let mut many = [0; RECORD * BATCH];
+        marker();
+        match verb {
+            Verb::TryRecv => match self.try_recv(&mut many[..RECORD]) {
+                Ok(bytes) => returned_bytes(journal, &many[..bytes]),
+                Err(error) => refused(journal, &error),
+            },
+            Verb::Recv => {
+                if let Ok(bytes) = Self::recv(&mut self, &mut many[..RECORD]) {
+                    returned_bytes(journal, &many[..bytes]);
+                }
+            }
+            Verb::Guard => {
+                if let Ok(guard) = self.recv_ref() {
+                    let bytes = guard.read_at(0, &mut many[..RECORD]);
+                    guard.release_first(bytes);
+                    returned_bytes(journal, &many[..bytes]);
+                }
+            }
+            Verb::TryRecvMany => match self.try_recv(&mut many) {
+                Ok(bytes) => returned_bytes(journal, &many[..bytes]),
+                Err(error) => refused(journal, &error),
+            },
+            Verb::RecvMany => {
+                if let Ok(bytes) = Self::recv(&mut self, &mut many) {
+                    returned_bytes(journal, &many[..bytes]);
+                }
+            }
+            Verb::NoticeRx => {
+                let _ = self.peer();
+            }
+            Verb::LeaveRx => {
+                drop(self);
+                journal.note(Note::Left);
+            }
+            other => unreachable!("{other:?} is no receiver's"),
+        }
+        marker();
+    }
+}

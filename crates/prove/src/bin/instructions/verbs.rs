@@ -1,0 +1,307 @@
+//! What is done when somebody is killed, and where: verbs, rings, fills, places.
+//!
+//! Imports: nothing.
+
+use std::fmt;
+
+/// Messages of a batch.
+pub const BATCH: usize = 3;
+
+/// Messages that a ring holds.
+pub const CAPACITY: u64 = 4;
+
+/// An operation of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    TrySend,
+    /// Waits while there is no room.
+    Send,
+    /// Reserves, writes, commits.
+    Reserve,
+    /// Reserves, writes, and lets go.
+    Abort,
+    /// Reserves, forgets that, and sends another.
+    ForgetTx,
+    TrySendMany,
+    SendMany,
+    /// Asks who of the other side lives.
+    NoticeTx,
+    LeaveTx,
+    /// Opens the ring and takes the seat, perhaps of one who died.
+    AttachTx,
+    TryRecv,
+    /// Waits while there is no message.
+    Recv,
+    /// Waits, but not for long, and so looks for the dead.
+    RecvShortly,
+    /// Receives under a guard, or where there is none looks at the message in place.
+    Guard,
+    /// Receives under a guard, forgets that, and receives another.
+    ForgetRx,
+    TryRecvMany,
+    RecvMany,
+    Latest,
+    NoticeRx,
+    LeaveRx,
+    AttachRx,
+}
+
+impl Verb {
+    /// Whether it is a sender's.
+    pub fn sends(self) -> bool {
+        (self as u32) < Self::TryRecv as u32
+    }
+
+    /// How many messages it may be in the middle of sending.
+    pub fn sending(self) -> u64 {
+        match self {
+            Self::TrySend | Self::Send | Self::Reserve => 1,
+            // The second one; the first is never sent.
+            Self::ForgetTx => 2,
+            Self::TrySendMany | Self::SendMany => BATCH as u64,
+            _ => 0,
+        }
+    }
+
+    /// How many messages it may be in the middle of receiving by copy: received, and nobody
+    /// was told.
+    pub fn receiving(self) -> u64 {
+        match self {
+            Self::TryRecv | Self::Recv | Self::RecvShortly => 1,
+            // The second one; the first was exposed.
+            Self::ForgetRx => 1,
+            Self::TryRecvMany | Self::RecvMany => BATCH as u64,
+            _ => 0,
+        }
+    }
+
+    /// Whether messages are exposed before they are received.
+    pub fn exposes(self) -> bool {
+        matches!(self, Self::Guard | Self::ForgetRx)
+    }
+}
+
+/// The kinds of rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Spsc,
+    Mpmc,
+    Stream,
+    Broadcast,
+    Lossless,
+}
+
+impl Kind {
+    pub const ALL: &[Self] =
+        &[Self::Spsc, Self::Mpmc, Self::Stream, Self::Broadcast, Self::Lossless];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spsc => "spsc",
+            Self::Mpmc => "mpmc",
+            Self::Stream => "stream",
+            Self::Broadcast => "broadcast",
+            Self::Lossless => "lossless",
+        }
+    }
+
+    /// Whether every receiver gets every message.
+    pub fn casts(self) -> bool {
+        matches!(self, Self::Broadcast | Self::Lossless)
+    }
+
+    /// The verbs of its endpoints, but for attaching.
+    pub fn verbs(self) -> Vec<Verb> {
+        use Verb::*;
+        let all = [
+            TrySend,
+            Send,
+            Reserve,
+            Abort,
+            ForgetTx,
+            TrySendMany,
+            SendMany,
+            NoticeTx,
+            LeaveTx,
+            TryRecv,
+            Recv,
+            Guard,
+            ForgetRx,
+            TryRecvMany,
+            RecvMany,
+            Latest,
+            NoticeRx,
+            LeaveRx,
+        ];
+        let has = |verb: &Verb| match self {
+            Self::Spsc | Self::Mpmc => *verb != Latest,
+            Self::Stream => !matches!(verb, Latest | ForgetTx | ForgetRx),
+            Self::Broadcast | Self::Lossless => {
+                !matches!(verb, Reserve | Abort | ForgetTx | ForgetRx | RecvMany)
+            }
+        };
+        all.into_iter().filter(has).collect()
+    }
+}
+
+/// How many messages wait, and where in the lap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    Empty,
+    One,
+    AlmostFull,
+    Full,
+    /// One waits, in the last slot: the next goes into the first.
+    Wrap,
+}
+
+impl Fill {
+    pub const ALL: &[Self] = &[Self::Empty, Self::One, Self::AlmostFull, Self::Full, Self::Wrap];
+
+    pub fn waiting(self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::One | Self::Wrap => 1,
+            Self::AlmostFull => CAPACITY - 1,
+            Self::Full => CAPACITY,
+        }
+    }
+
+    /// Messages that were sent and received before.
+    pub fn lap(self) -> u64 {
+        if self == Self::Wrap { CAPACITY - 1 } else { CAPACITY }
+    }
+}
+
+/// Where the segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Memfd,
+    Named,
+    File,
+}
+
+impl Place {
+    pub const ALL: &[Self] = &[Self::Memfd, Self::Named, Self::File];
+}
+
+/// Who else is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Nobody does anything before the kill.
+    None,
+    /// One of the other side sleeps in a blocking call.
+    Waiter,
+    /// Before the kill at one instruction somebody does a whole operation at an earlier one.
+    Rival,
+    /// A second one is killed in `verb`, after the first.
+    Second(Verb),
+}
+
+/// What of a second one, or of one alone, is asked of those who went before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nobody was there.
+    Nobody,
+    /// One left in order.
+    Left,
+    /// One was killed between two operations.
+    Died,
+}
+
+/// One row of kills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    pub kind: Kind,
+    pub verb: Verb,
+    pub fill: Fill,
+    pub place: Place,
+    pub company: Company,
+    /// For attaching.
+    pub before: Before,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, verb, fill, place, company, before } = self;
+        write!(f, "{}/{verb:?}/{fill:?}/{place:?}", kind.name())?;
+        if *company != Company::None {
+            write!(f, "/{company:?}")?;
+        }
+        if *before != Before::Nobody {
+            write!(f, "/{before:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All cells, those of one ring after the other.
+pub fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for &kind in Kind::ALL {
+        for &place in Place::ALL {
+            for &fill in Fill::ALL {
+                let plain = |verb| Cell {
+                    kind,
+                    verb,
+                    fill,
+                    place,
+                    company: Company::None,
+                    before: Before::Nobody,
+                };
+                for verb in kind.verbs() {
+                    cells.push(plain(verb));
+                }
+                attaching(&mut cells, plain);
+                if place == Place::Memfd {
+                    with_company(&mut cells, plain);
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// Coming to a new ring, and after others.
+fn attaching(cells: &mut Vec<Cell>, plain: impl Fn(Verb) -> Cell) {
+    for verb in [Verb::AttachTx, Verb::AttachRx] {
+        let cell = plain(verb);
+        for before in [Before::Nobody, Before::Left, Before::Died] {
+            let new = before == Before::Nobody;
+            // A stream has one of each in its life; somebody has to have filled the ring.
+            if (cell.kind == Kind::Stream && !new) || (new && cell.fill != Fill::Empty) {
+                continue;
+            }
+            cells.push(Cell { before, ..cell });
+        }
+    }
+}
+
+/// Waiters, rivals, and second deaths.
+fn with_company(cells: &mut Vec<Cell>, plain: impl Fn(Verb) -> Cell) {
+    let with = |verb, company| Cell { company, ..plain(verb) };
+    let Cell { kind, fill, .. } = plain(Verb::TrySend);
+    for verb in kind.verbs() {
+        // A receiver sleeps over an empty ring, a sender over a full one.
+        let waits = if verb.sends() { fill == Fill::Empty } else { fill == Fill::Full };
+        let wakes = !matches!(verb, Verb::NoticeTx | Verb::NoticeRx | Verb::Latest);
+        if waits && wakes && (verb.sends() || kind != Kind::Broadcast) {
+            cells.push(with(verb, Company::Waiter));
+        }
+        if matches!(fill, Fill::One | Fill::Wrap) && !matches!(verb, Verb::LeaveTx | Verb::LeaveRx)
+        {
+            cells.push(with(verb, Company::Rival));
+        }
+        // A stream's seats can't be taken again.
+        if !matches!(fill, Fill::One | Fill::AlmostFull) || kind == Kind::Stream {
+            continue;
+        }
+        let heir = if verb.sends() { Verb::AttachTx } else { Verb::AttachRx };
+        cells.push(with(verb, Company::Second(heir)));
+        let other = if verb.sends() { Verb::NoticeRx } else { Verb::NoticeTx };
+        cells.push(with(verb, Company::Second(other)));
+        if kind == Kind::Mpmc {
+            cells.push(with(verb, Company::Second(Verb::RecvShortly)));
+        }
+    }
+}
