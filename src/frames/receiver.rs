@@ -5,7 +5,7 @@ use core::fmt;
 #[cfg(not(loom))]
 use core::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::buffers::{Buffers, Held};
 use super::word::Holder;
@@ -80,7 +80,8 @@ impl<A: Trust> Receiver<A> {
     /// # Errors
     /// As [`mpmc::Receiver::try_recv`].
     pub fn try_recv(&mut self) -> Result<Received<A>, TryRecvError> {
-        loop {
+        // No more can lie in the ring at once.
+        for _ in 0..=self.desk.buffers.count() {
             let mut handles = self.desk.handles();
             let guard = handles.try_recv_ref()?;
             let (handle, redelivered) = (guard.read(), guard.redelivered());
@@ -88,13 +89,14 @@ impl<A: Trust> Receiver<A> {
             let taken = self.desk.buffers.receive(handle, self.desk.holder);
             // Only now is the handle received: see `Buffers::receive`.
             drop(guard);
-            match taken {
-                Ok(Some(held)) => return Ok(self.received(held, handle, redelivered)?),
+            match taken.and_then(|held| self.received(held, handle, redelivered)) {
+                Ok(Some(frame)) => return Ok(frame),
                 // A handle whose buffer came back after a death.
                 Ok(None) => {}
                 Err(corrupt) => return Err(handles.poison_handle(corrupt).into()),
             }
         }
+        Err(TryRecvError::Stalled)
     }
 
     /// Receives the next frame, waiting while there is none.
@@ -115,8 +117,17 @@ impl<A: Trust> Receiver<A> {
 
     fn recv_for(&mut self, timeout: Option<Duration>) -> Result<Received<A>, RecvError> {
         let deadline = timeout.and_then(deadline_after);
-        loop {
+        for passed in 0_usize.. {
             let mut handles = self.desk.handles();
+            // No more can lie in the ring at once: somebody plays, and may go on for ever.
+            if passed > self.desk.buffers.count() {
+                if handles.is_cancelled() {
+                    return Err(RecvError::Cancelled);
+                }
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    break;
+                }
+            }
             let guard = match deadline {
                 None => handles.recv_ref()?,
                 Some(deadline) => handles.recv_ref_deadline(deadline)?,
@@ -126,20 +137,23 @@ impl<A: Trust> Receiver<A> {
             let taken = self.desk.buffers.receive(handle, self.desk.holder);
             // As in `try_recv`.
             drop(guard);
-            match taken {
-                Ok(Some(held)) => return Ok(self.received(held, handle, redelivered)?),
+            match taken.and_then(|held| self.received(held, handle, redelivered)) {
+                Ok(Some(frame)) => return Ok(frame),
                 Ok(None) => {}
                 Err(corrupt) => return Err(handles.poison_handle(corrupt).into()),
             }
         }
+        Err(RecvError::Timeout)
     }
 
+    /// The frame of a buffer that is ours. One that is longer than its buffer is given back.
     fn received(
         &self,
-        held: Held,
+        held: Option<Held>,
         [_, _, len]: Handle,
         redelivered: bool,
-    ) -> Result<Received<A>, crate::error::Fault> {
+    ) -> Result<Option<Received<A>>, Corrupt> {
+        let Some(held) = held else { return Ok(None) };
         let frame = Received {
             desk: Arc::clone(&self.desk),
             held,
@@ -149,10 +163,9 @@ impl<A: Trust> Receiver<A> {
         };
         let fits = len <= self.desk.buffers.area(held.index).len() as u64;
         if !fits && !seeded(Bug::FrameLengthUnchecked) {
-            let corrupt = Corrupt { word: "frame length", value: len };
-            return Err(self.desk.handles().poison_handle(corrupt));
+            return Err(Corrupt { word: "frame length", value: len });
         }
-        Ok(frame)
+        Ok(Some(frame))
     }
 }
 

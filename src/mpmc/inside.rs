@@ -62,6 +62,11 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
     pub(crate) fn poison_handle(&mut self, corrupt: Corrupt) -> Fault {
         self.post.gate.poison(corrupt)
     }
+
+    /// Takes a cancellation, if there is one.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.waiter.is_cancelled()
+    }
 }
 
 impl<M: Payload + ?Sized> Post<M> {

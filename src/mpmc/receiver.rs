@@ -32,7 +32,7 @@ pub struct Receiver<M: Payload + ?Sized, A: Trust = Copying> {
     /// The message in hand is still to be received.
     kept: bool,
     last: Delivery,
-    waiter: Arc<Waiter>,
+    pub(super) waiter: Arc<Waiter>,
     ring: Ring<M, A>,
     /// `Send`, not `Sync`.
     _not_sync: core::marker::PhantomData<core::cell::Cell<()>>,
