@@ -13,6 +13,8 @@
 pub mod child;
 pub mod fleet;
 pub mod ground;
+#[cfg(feature = "seeded")]
+pub mod lies;
 pub mod options;
 pub mod report;
 pub mod rings;
