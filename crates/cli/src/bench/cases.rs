@@ -116,6 +116,10 @@ impl Case {
         if self.verb.both_ways() {
             lane = lane.both_ways().capacity(lane.shape.capacity.min(EXCHANGE));
         }
+        if self.verb == Verb::Batch {
+            // So long that the two sides seldom meet.
+            lane = lane.capacity((1 << 20) / self.size.next_power_of_two());
+        }
         if let Some(capacity) = self.capacity {
             lane = lane.capacity(capacity);
         }
@@ -286,7 +290,9 @@ fn can(kind: Kind, verb: Verb) -> bool {
 fn other_methods(kind: Kind, verb: Verb) -> &'static [WaitMethod] {
     let about = About::of(kind);
     match about.mechanism {
-        _ if !about.is_ours() || !plain(kind) || !matches!(verb, Verb::Rtt | Verb::Handoff) => &[],
+        _ if !about.is_ours() || !plain(kind) => &[],
+        "spsc" if verb == Verb::OneWay => &[WaitMethod::Spin],
+        _ if !verb.both_ways() => &[],
         "spsc" | "stream" if verb == Verb::Handoff => &[WaitMethod::Semaphore],
         "spsc" | "stream" => &[WaitMethod::Spin, WaitMethod::Semaphore],
         _ if verb == Verb::Handoff => &[],

@@ -14,10 +14,13 @@ use super::row::{Figures, middle, of_samples};
 
 /// How long a sample is meant to take: there may be more processes than cores, and then
 /// the scheduler's turns must not decide it.
-const SAMPLE_NANOS: f64 = 3e6;
+const SAMPLE_NANOS: f64 = 2e6;
 
 /// Samples beyond which a figure gains nothing.
 const MOST_SAMPLES: usize = 400;
+
+/// So many rounds are tried for one that is not thrown away, when the time is over.
+const TRIES: usize = 5;
 
 /// One sample of one task, in nanoseconds for a message.
 pub struct Taken {
@@ -27,7 +30,8 @@ pub struct Taken {
     spent: f64,
     cores: f64,
     missed: f64,
-    /// The limit of the same round.
+    /// Which round it was, and its limit.
+    round: usize,
     raw: f64,
 }
 
@@ -51,17 +55,21 @@ pub fn run(
     let Some(first) = cases.first() else { return gathering };
     let started = Crowd::start(first.senders, first.receivers, cores, &[]);
     let outcome = started.and_then(|mut crowd| {
-        let mut tasks: Vec<(Task, u64)> = cases.iter().map(|case| (case.task, 2000)).collect();
+        let mut tasks: Vec<(Task, u64)> = cases.iter().map(|case| (case.task, 1000)).collect();
         if tasks.iter().all(|(task, _)| *task != Task::Add) {
-            tasks.insert(0, (Task::Add, 2000));
+            tasks.insert(0, (Task::Add, 1000));
         }
-        for _ in 0..3 {
+        for _ in 0..2 {
             for (task, count) in &mut tasks {
                 let each = crowd.sample(*task, *count)?.nanos / *count as f64;
                 *count = ((SAMPLE_NANOS / each.max(0.1)) as u64).clamp(200, 2_000_000);
             }
         }
-        while gathering.rounds < MOST_SAMPLES && (gathering.rounds == 0 || Instant::now() < until) {
+        // At least one round, and a few to have one that is not thrown away.
+        let enough = |gathering: &Gathering| {
+            gathering.rounds >= if gathering.taken.is_empty() { TRIES } else { 1 }
+        };
+        while gathering.rounds < MOST_SAMPLES && (!enough(&gathering) || Instant::now() < until) {
             let first = gathering.rounds % tasks.len();
             let before = crowd.line()?;
             let mut round = Vec::new();
@@ -71,8 +79,11 @@ pub fn run(
                 let (nanos, spent) = (sample.nanos / count as f64, sample.spent / count as f64);
                 let cores = sample.spent / sample.nanos;
                 let missed = sample.missed / count as f64;
-                let placement = Placement::OneCore;
-                round.push(Taken { placement, task, nanos, spent, cores, missed, raw: f64::NAN });
+                let (placement, raw) = (Placement::OneCore, f64::NAN);
+                let number = gathering.rounds;
+                let taken =
+                    Taken { placement, task, nanos, spent, cores, missed, round: number, raw };
+                round.push(taken);
                 progress.tick();
             }
             let bracket = Bracket { before, after: crowd.line()? };
@@ -110,6 +121,17 @@ impl Gathering {
         let against = !task.is_feed();
         let raw = Spread::of(used().map(|taken| taken.raw)).filter(|_| against);
         let ratio = Spread::of(used().map(|taken| taken.nanos / taken.raw)).filter(|_| against);
+        let plain = match task {
+            Task::Mpmc | Task::MpmcBatch => Some(Task::Vyukov),
+            Task::Lossless => Some(Task::Broadcast),
+            _ => None,
+        };
+        let plain = plain.and_then(|plain| {
+            let nanos = |taken: &Taken| {
+                self.of(plain).find(|other| other.round == taken.round).map(|other| other.nanos)
+            };
+            Spread::of(used().filter_map(|taken| Some(taken.nanos / nanos(taken)?)))
+        });
         Some(Figures {
             placement,
             typical,
@@ -119,6 +141,7 @@ impl Gathering {
             raw,
             raw_p99: None,
             ratio,
+            plain,
             rate: 1e9 / typical.median,
             spent: middle(used().map(|taken| taken.spent)),
             cores: middle(used().map(|taken| taken.cores)),

@@ -60,6 +60,9 @@ pub struct Figures {
     pub raw_p99: Option<f64>,
     /// Sample by sample.
     pub ratio: Option<Spread>,
+    /// Over the same without what makes it more: the plain queue, or a broadcast that
+    /// overwrites.
+    pub plain: Option<Spread>,
     /// Messages a second.
     pub rate: f64,
     /// Processor time for a message, and cores kept busy.
@@ -96,7 +99,8 @@ impl Row {
         figures.map(|figures| Row::new(&trial.case, Ok(figures))).collect()
     }
 
-    fn new(case: &Case, outcome: Result<Figures, String>) -> Row {
+    /// Of a case with an outcome.
+    pub fn new(case: &Case, outcome: Result<Figures, String>) -> Row {
         let about = case.about();
         Row {
             case: case.to_string(),
@@ -125,9 +129,14 @@ impl Row {
         if outcomes.is_empty() {
             outcomes.push(Err(gathering.reason()));
         }
+        outcomes.into_iter().map(|outcome| Row::crowded(of, outcome)).collect()
+    }
+
+    /// Of a case of several processes with an outcome.
+    pub fn crowded(of: &Crowded, outcome: Result<Figures, String>) -> Row {
         let (mechanism, verb) = of.task.name();
         let ours = of.task.subject() == "annulus";
-        let row = |outcome| Row {
+        Row {
             case: of.to_string(),
             subject: of.task.subject(),
             mechanism,
@@ -144,8 +153,7 @@ impl Row {
             capacity: ours.then_some(1024),
             members: (of.senders, of.receivers),
             outcome,
-        };
-        outcomes.into_iter().map(row).collect()
+        }
     }
 
     /// The figures, if there are any.
@@ -196,6 +204,9 @@ impl Row {
         number("ratio", maybe(|f| Some(f.ratio?.median)));
         number("ratio_p10", maybe(|f| Some(f.ratio?.p10)));
         number("ratio_p90", maybe(|f| Some(f.ratio?.p90)));
+        number("over_plain", maybe(|f| Some(f.plain?.median)));
+        number("over_plain_p10", maybe(|f| Some(f.plain?.p10)));
+        number("over_plain_p90", maybe(|f| Some(f.plain?.p90)));
         number("cpu_ns_per_msg", of(|f| f.spent));
         number("cpu_cores", of(|f| f.cores));
         number("missed", maybe(|f| f.missed));
@@ -298,6 +309,7 @@ impl Figures {
             raw: Some(spread(&raw)),
             raw_p99: Some(raw_singles.percentile(99.0)).filter(|p99| p99.is_finite()),
             ratio: Some(spread(&|sample| sample.value.subject / raw(sample))),
+            plain: None,
             rate: messages * 1e9 / typical.median,
             spent: spread(&|sample| sample.value.spent).median,
             cores: spread(&|sample| sample.value.cores).median,

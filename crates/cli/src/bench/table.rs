@@ -1,12 +1,13 @@
 //! The figures as text: a table for each thing done, the fastest first.
 //!
-//! Imports: cases, row.
+//! Imports: aims, cases, row.
 
 use annulus_measure::placement::Placement;
 use annulus_measure::stats::Spread;
 use annulus_measure::table::{Table, figure};
 use serde_json::Value;
 
+use super::aims::{self, Aim};
 use super::cases::Group;
 use super::row::{Figures, Row, bytes, short};
 
@@ -53,7 +54,7 @@ fn section(row: &Row) -> String {
 }
 
 /// All rows.
-pub fn figures(rows: &[Row], about: &Value) -> String {
+pub fn figures(rows: &[Row], aims: &[Aim], about: &Value) -> String {
     let mut out = String::new();
     let mut sections: Vec<(String, Vec<&Row>)> = Vec::new();
     for row in rows {
@@ -66,6 +67,7 @@ pub fn figures(rows: &[Row], about: &Value) -> String {
     for (title, rows) in &sections {
         out += &format!("{title}\n{}\n", table(rows));
     }
+    out += &aims::text(aims);
     let run = &about["run"];
     out += &format!(
         "{}, {}; cores {}; load {} to {}; took {} s.\n",

@@ -2,7 +2,7 @@
 //!
 //! Imports: svg.
 
-use super::svg::{Anchor, Canvas, Log, apart, brief, time, times};
+use super::svg::{Anchor, Canvas, Log, apart, time, times};
 
 /// One row of a plot of ranges.
 pub struct Range {
@@ -34,7 +34,7 @@ pub fn ranges(title: &str, rows: &[Range]) -> String {
             canvas.text((x, bottom + 15.0), Anchor::Middle, "tick", &time(tick));
         }
     }
-    let (p50, limit, cores) = (width - 102.0, width - 44.0, width - 4.0);
+    let (p50, limit, cores) = (width - 104.0, width - 48.0, width - 4.0);
     for (x, head) in [(p50, "p50"), (limit, "× limit"), (cores, "cores")] {
         canvas.text((x, top - 12.0), Anchor::End, "head", head);
     }
@@ -55,7 +55,7 @@ pub fn ranges(title: &str, rows: &[Range]) -> String {
         canvas.text((p50, y + 4.0), Anchor::End, "value", &time(row.percentiles[0]));
         let ratio = row.ratio.map_or_else(|| "-".into(), times);
         canvas.text((limit, y + 4.0), Anchor::End, "value", &ratio);
-        canvas.text((cores, y + 4.0), Anchor::End, "value", &brief(row.cores));
+        canvas.text((cores, y + 4.0), Anchor::End, "value", &format!("{:.2}", row.cores));
         canvas.hint((0.0, y - ROW / 2.0), (width, y + ROW / 2.0), &row.says);
     }
     canvas.finish()

@@ -1,12 +1,13 @@
 //! Every figure, as a table with a filter.
 //!
-//! Imports: svg.
+//! Imports: aims, row, svg.
 
 use std::fmt::Write;
 
 use annulus_measure::stats::Spread;
 use annulus_measure::table::figure;
 
+use super::super::aims::{self, Aim};
 use super::super::row::{Row, short};
 use super::svg::escaped;
 
@@ -15,7 +16,7 @@ pub const SCRIPT: &str = "\
 const filter = document.getElementById('filter');
 filter.addEventListener('input', () => {
   const words = filter.value.toLowerCase().split(/\\s+/).filter(Boolean);
-  for (const row of document.querySelectorAll('tbody tr')) {
+  for (const row of document.querySelectorAll('#figures tr')) {
     const text = row.textContent.toLowerCase();
     row.hidden = !words.every((word) => text.includes(word));
   }
@@ -44,6 +45,33 @@ const HEADING: [(&str, bool); 19] = [
     ("thrown away", false),
 ];
 
+/// What is aimed at, and what is missed.
+pub fn aims(aims: &[Aim]) -> String {
+    if aims.is_empty() {
+        return String::new();
+    }
+    let met = aims.iter().filter(|aim| aim.met()).count();
+    let mut out = format!(
+        "<h2>Aims</h2>\n<p class=\"soft\">{met} of {} are met: time over the limit's or over what \
+         is simpler, lower is better.</p>\n<div class=\"scroll narrow\"><table>\n<thead><tr>",
+        aims.len()
+    );
+    let heading = ["case", "over", "cores stood", "×", "p10..p90", "aim", ""];
+    let class = |column: usize| if column < 3 { " class=\"word\"" } else { "" };
+    for (column, name) in heading.into_iter().enumerate() {
+        let _ = write!(out, "<th{}>{name}</th>", class(column));
+    }
+    out += "</tr></thead>\n<tbody>\n";
+    for aim in aims {
+        out += if aim.met() { "<tr class=\"met\">" } else { "<tr class=\"missed\">" };
+        for (column, cell) in aims::cells(aim).into_iter().enumerate() {
+            let _ = write!(out, "<td{}>{}</td>", class(column), escaped(&cell));
+        }
+        out += "</tr>\n";
+    }
+    out + "</tbody>\n</table></div>\n"
+}
+
 /// The table.
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::from(
@@ -54,7 +82,7 @@ pub fn table(rows: &[Row]) -> String {
         let class = if word { " class=\"word\"" } else { "" };
         let _ = write!(out, "<th{class}>{name}</th>");
     }
-    out += "</tr></thead>\n<tbody>\n";
+    out += "</tr></thead>\n<tbody id=\"figures\">\n";
     for row in rows {
         out += &line(row);
     }

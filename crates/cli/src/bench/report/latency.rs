@@ -43,7 +43,7 @@ pub fn ranges(rows: &[Row]) -> Vec<String> {
             says: said(row, figures),
         };
         let ranges: Vec<Range> = some.into_iter().map(range).collect();
-        if ranges.len() < 2 {
+        if ranges.is_empty() {
             return String::new();
         }
         let caption = format!("{caption} {} Log axis.", stood(placement));

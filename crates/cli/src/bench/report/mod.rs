@@ -7,7 +7,7 @@
 //!
 //! Nothing in it needs the network or another file.
 //!
-//! Imports: row, cases.
+//! Imports: aims, row.
 
 mod charts;
 mod figures;
@@ -19,15 +19,18 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::aims::Aim;
 use super::row::{Figures, Row};
 use svg::{brief, escaped, time, times};
 
 /// The whole page.
-pub fn page(rows: &[Row], about: &Value) -> String {
+pub fn page(rows: &[Row], aims: &[Aim], about: &Value) -> String {
     let style = include_str!("page.css");
     let mut body = head(about);
+    body += &warning(rows, about);
     body += &tiles(rows);
     body += &plots::all(rows);
+    body += &figures::aims(aims);
     body += &figures::table(rows);
     body += &method(about);
     format!(
@@ -61,6 +64,22 @@ fn head(about: &Value) -> String {
         escaped(&run["cores"].to_string().replace(['[', ']'], "").replace(',', " and ")),
         run["load_before"],
         run["load_after"],
+    )
+}
+
+/// Says so, where other programs had too large a part in it.
+fn warning(rows: &[Row], about: &Value) -> String {
+    let (load, cores) = (about["run"]["load_before"].as_f64(), about["machine"]["cores"].as_f64());
+    let free = || rows.iter().filter(|row| row.mode == "free").filter_map(Row::figures);
+    let spoilt = free().filter(|figures| figures.interrupted > 0.5).count();
+    let crowded = load.unwrap_or(0.0) > cores.unwrap_or(1.0);
+    if !crowded && 4 * spoilt < free().count() {
+        return String::new();
+    }
+    format!(
+        "<p class=\"warning\">Other programs were busy meanwhile: they had a core in most samples \
+         of {spoilt} of {} figures. Trust ratios before times, and neither far.</p>\n",
+        free().count()
     )
 }
 
@@ -142,4 +161,102 @@ fn method(about: &Value) -> String {
          <li>An absolute time is of this machine, this hour and this placement. Compare ratios, \
          and times within one plot.</li>\n{length}</ul>\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use annulus_measure::placement::Placement;
+    use annulus_measure::stats::Spread;
+    use serde_json::json;
+
+    use super::super::cases::{self, Group};
+    use super::super::row::STEPS;
+    use super::super::{aims, row};
+    use super::*;
+
+    /// Figures that only have to be drawn.
+    fn made_up(typical: f64, placement: Placement) -> Figures {
+        let around = |median: f64| Spread { p10: median * 0.9, median, p90: median * 1.2, n: 20 };
+        Figures {
+            placement,
+            typical: around(typical),
+            percentiles: [1.0, 1.1, 1.5, 4.0, 90.0].map(|times| times * typical),
+            singles: 100_000,
+            curve: STEPS.map(|step| typical * (1.0 + step / 100.0)).into(),
+            raw: Some(around(90.0)),
+            raw_p99: Some(150.0),
+            ratio: Some(around(typical / 90.0)),
+            plain: Some(around(1.05)),
+            rate: 1e9 / typical,
+            spent: typical,
+            cores: 2.0,
+            missed: None,
+            taken: 30,
+            discarded: 0.1,
+            unused: 0.3,
+            interrupted: 0.0,
+        }
+    }
+
+    fn every_row(mut figures: impl FnMut(usize) -> Result<Figures, String>) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for group in cases::all(true) {
+            match group {
+                Group::Pair(cases) => {
+                    for case in cases {
+                        rows.push(Row::new(&case, figures(rows.len())));
+                    }
+                }
+                Group::Crowd(cases) => {
+                    for case in cases {
+                        rows.push(Row::crowded(&case, figures(rows.len())));
+                    }
+                }
+            }
+        }
+        rows
+    }
+
+    #[test]
+    fn a_page_of_a_whole_run_has_every_plot_and_every_row() {
+        let placement = |at: usize| match at % 7 {
+            0 => Placement::Far,
+            _ => Placement::SameComplex,
+        };
+        let rows = every_row(|at| Ok(made_up(80.0 + 13.0 * at as f64, placement(at))));
+        let page = page(&rows, &aims::of(&rows), &json!({ "run": { "quick": true } }));
+        for title in [
+            "There and back, 8 bytes, polling",
+            "There and back, 8 bytes, blocking ends",
+            "How many are slower, polling",
+            "Bytes a second, one way",
+            "Many senders, many receivers",
+            "One sender, all receivers get all",
+            "Capacity and time, 64 B a message",
+        ] {
+            assert!(page.contains(&format!("<h3>{title}</h3>")), "{title}");
+        }
+        assert!(page.matches("<svg ").count() >= 10);
+        assert!(page.contains("id=\"figures\"") && page.contains("<td>spsc/rtt/8</td>"));
+        for wrong in ["NaN", ">inf", "{}"] {
+            assert!(!page.contains(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_page_without_figures_says_why() {
+        let rows = every_row(|_| Err("no <room>".into()));
+        let page = page(&rows, &aims::of(&rows), &json!({}));
+        assert!(page.contains("n/a: no &lt;room&gt;") && !page.contains("<svg "));
+    }
+
+    #[test]
+    fn every_aim_names_a_case_that_there_is() {
+        let rows = every_row(|at| Ok(made_up(100.0 + at as f64, Placement::SameComplex)));
+        let found = aims::of(&rows);
+        for quick in ["spsc/rtt/8", "spsc/batch32/8", "mpmc/oneway/8/2s2r", "broadcast/rtt/8"] {
+            assert!(found.iter().any(|aim| aim.case == quick), "{quick}");
+        }
+        assert!(found.iter().all(|aim| row::short(aim.placement) == "same-complex"));
+    }
 }
