@@ -58,9 +58,9 @@ pub struct Wanted {
 const QUICK: Duration = Duration::from_secs(34);
 const WHOLE: Duration = Duration::from_secs(8 * 60);
 
-/// The most that one case gets, when few are wanted.
-const QUICK_CASE: Duration = Duration::from_millis(1500);
-const WHOLE_CASE: Duration = Duration::from_secs(5);
+/// The most that one case of two processes gets, when few are wanted.
+const QUICK_CASE: Duration = Duration::from_millis(500);
+const WHOLE_CASE: Duration = Duration::from_secs(3);
 
 /// The report's page in its directory.
 const PAGE: &str = "index.html";
