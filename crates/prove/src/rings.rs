@@ -79,7 +79,7 @@ pub struct Shape {
     pub method: WaitMethod,
     /// A fence on both sides, or `membarrier` by the sleeper.
     pub fenced: bool,
-    /// Numbers that it holds.
+    /// Numbers that it holds; of a stream at least four, or numbers come in pieces.
     pub capacity: u64,
     /// The longest sleep of this process's endpoints.
     pub slice: Duration,

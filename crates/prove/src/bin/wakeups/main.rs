@@ -1,0 +1,323 @@
+//! Lost wake-ups: there are none, and where a death makes one a slice heals it.
+//!
+//! ```text
+//!   lockstep    waiter stopped at instruction k × notifier stopped at instruction j
+//!   hand-offs   millions, between processes that sleep at once and whom no slice wakes
+//!   kills       of the process that was woken, before it looks
+//! ```
+//!
+//! Shows guarantee 6, and of guarantee 4 what concerns those who sleep. The code is the
+//! real, optimised one. x86-64.
+
+mod cell;
+mod handoffs;
+mod killed;
+mod lockstep;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use annulus_prove::rings::Kind;
+use annulus_prove::{Depth, Options, Report, child};
+use nix::sys::resource::{UsageWho, getrusage};
+
+use cell::Cell;
+use handoffs::{Limit, Way};
+use lockstep::{Bench, For, Met, Place};
+
+/// Seconds that a quick campaign's parts may take.
+const QUICK_LOCKSTEP: u64 = 22;
+const QUICK_HAND_OFFS: u64 = 26;
+
+/// Hand-offs of a full campaign.
+const FULL: u64 = 100_000_000;
+
+/// Roles, each with what it does.
+const ROLES: &[(&str, fn())] = &[
+    ("echo", handoffs::echo),
+    ("sink", handoffs::sink),
+    ("puller", handoffs::puller),
+    ("pusher", handoffs::pusher),
+    ("waiter", lockstep::waiter),
+    ("notifier", lockstep::notifier),
+    ("taker", killed::taker),
+];
+
+fn main() -> ExitCode {
+    let options = Options::from_args();
+    child::enter(&options, ROLES);
+    let report = Report::new();
+    let parts = [lockstep_part, hand_offs_part, kills_part];
+    for part in parts {
+        if options.bug.is_none() || report.findings() == 0 {
+            part(&options, &report);
+        }
+    }
+    report.end()
+}
+
+/// Longer than this, and somebody sleeps on a ready ring.
+fn stuck(options: &Options) -> Duration {
+    Duration::from_secs(if options.bug.is_some() { 2 } else { 10 })
+}
+
+fn lockstep_part(options: &Options, report: &Report) {
+    let me = nix::unistd::Pid::from_raw(0);
+    let everywhere = nix::sched::sched_getaffinity(me);
+    annulus_prove::step::pin(std::process::id() as usize % 2);
+    pairs_part(options, report);
+    if let Ok(everywhere) = everywhere {
+        // Refused, it is only slower.
+        let _ = nix::sched::sched_setaffinity(me, &everywhere);
+    }
+}
+
+fn pairs_part(options: &Options, report: &Report) {
+    let mut benches = Vec::new();
+    for cell in Cell::all() {
+        benches.push((cell, For::Message, false));
+        if cell.kind.fills() {
+            benches.push((cell, For::Room, false));
+        }
+        if matches!(cell.kind, Kind::Mpmc | Kind::Frames) && !cell.set {
+            benches.push((cell, For::Message, true));
+            benches.push((cell, For::Room, true));
+        }
+    }
+    benches.retain(|(cell, waits, crowd)| {
+        let crowd = if *crowd { "crowd" } else { "alone" };
+        options.wants(&format!("lockstep {cell} {waits:?} {crowd}"))
+    });
+    if benches.is_empty() {
+        return;
+    }
+    let time = Duration::from_secs(QUICK_LOCKSTEP) / benches.len() as u32;
+    let mut sums = Pairs::default();
+    for (nth, (cell, waits, crowd)) in benches.iter().copied().enumerate() {
+        let random = Random(options.seed.wrapping_add(nth as u64));
+        let mut bench = PairsOf { cell, waits, crowd, random, time, places: Vec::new(), steps: 0 };
+        if let Err(why) = bench.run(options, report, &mut sums) {
+            report.found(format!("lockstep {cell} {waits:?}: {why}"));
+        }
+        report.progress(format!("lockstep: {} of {} cells", nth + 1, benches.len()));
+        if options.bug.is_some() && report.findings() > 0 {
+            break;
+        }
+    }
+    report.figure("lockstep: cells", benches.len());
+    report.figure("lockstep: places in waiters", sums.places);
+    report.figure("lockstep: places in notifiers", sums.steps);
+    report.figure("lockstep: pairs there are", sums.there_are);
+    report.figure("lockstep: pairs run", sums.run);
+    report.figure("lockstep: pairs that went another way", sums.never);
+    report.figure("lockstep: lost wake-ups", sums.lost);
+    report.figure("lockstep: rescues", sums.rescues);
+}
+
+/// What came of all pairs.
+#[derive(Default)]
+struct Pairs {
+    places: u64,
+    steps: u64,
+    there_are: u64,
+    run: u64,
+    never: u64,
+    lost: u64,
+    rescues: u64,
+}
+
+/// The pairs of one cell.
+struct PairsOf {
+    cell: Cell,
+    waits: For,
+    crowd: bool,
+    random: Random,
+    time: Duration,
+    places: Vec<Place>,
+    steps: u64,
+}
+
+impl PairsOf {
+    fn bench(&self, options: &Options) -> Result<Bench, String> {
+        Bench::new(self.cell, self.waits, self.crowd, stuck(options), options)
+    }
+
+    fn run(&mut self, options: &Options, report: &Report, sums: &mut Pairs) -> Result<(), String> {
+        let began = Instant::now();
+        let mut bench = self.bench(options)?;
+        self.places = bench.places();
+        self.steps = bench.steps();
+        let all = (self.places.len() as u64 + 1) * (self.steps + 1);
+        sums.places += self.places.len() as u64;
+        sums.steps += self.steps;
+        sums.there_are += all;
+        let mut nth = 0;
+        loop {
+            let over = match options.depth {
+                Depth::Quick => began.elapsed() > self.time,
+                Depth::Full => nth == all,
+            };
+            if over {
+                break;
+            }
+            let (place, steps) = self.pair(options.depth, nth);
+            nth += 1;
+            match bench.meet(place, steps) {
+                Met::Well => {}
+                Met::Never => sums.never += 1,
+                Met::Broken => {
+                    sums.never += 1;
+                    sums.rescues += bench.rescues();
+                    bench = self.bench(options)?;
+                }
+                Met::Wrong(what) => {
+                    sums.lost += 1;
+                    let (waiter, name) = (self.nth(place), bench.name());
+                    report.found(format!(
+                        "lockstep {name}, waiter at {waiter} of {}, notifier at {steps} of {}: {what}",
+                        self.places.len(),
+                        self.steps
+                    ));
+                    if options.bug.is_some() || sums.lost > 20 {
+                        break;
+                    }
+                    bench = self.bench(options)?;
+                }
+            }
+            sums.run += 1;
+        }
+        sums.rescues += bench.rescues();
+        if bench.rescues() > 0 {
+            report.found(format!("lockstep {}: {} rescues", bench.name(), bench.rescues()));
+        }
+        Ok(())
+    }
+
+    /// All pairs in turn, or some: with the notifier's whole call, with a waiter who has not
+    /// begun, with one who sleeps, and any.
+    fn pair(&mut self, depth: Depth, nth: u64) -> (Option<Place>, u64) {
+        let count = self.places.len() as u64;
+        let (place, steps) = match depth {
+            Depth::Full => (nth / (self.steps + 1), nth % (self.steps + 1)),
+            Depth::Quick => {
+                // The last quarter is where it notes itself, looks again and falls asleep.
+                let place = match self.random.below(3) {
+                    0 => self.random.below(count),
+                    _ => count - 1 - self.random.below(count / 4),
+                };
+                let steps = self.random.below(self.steps + 1);
+                match nth % 4 {
+                    0 => (place, self.steps),
+                    1 => (count, steps),
+                    2 => (count - 1, steps),
+                    _ => (place, steps),
+                }
+            }
+        };
+        (self.places.get(place as usize).copied(), steps)
+    }
+
+    fn nth(&self, place: Option<Place>) -> usize {
+        self.places.iter().position(|other| Some(*other) == place).unwrap_or(0)
+    }
+}
+
+fn hand_offs_part(options: &Options, report: &Report) {
+    let mut cells: Vec<(Cell, Way)> = Vec::new();
+    for cell in Cell::all() {
+        cells.extend(Way::of(&cell).into_iter().map(|way| (cell, way)));
+    }
+    cells.retain(|(cell, way)| options.wants(&format!("hand-offs {cell} {way:?}")));
+    if cells.is_empty() {
+        return;
+    }
+    let (count, before) = (cells.len(), sleeps());
+    let (mut hand_offs, mut stuck_ones, mut rescues) = (0, 0, 0);
+    let mut longest = Duration::ZERO;
+    let began = Instant::now();
+    for (nth, (cell, way)) in cells.iter().enumerate() {
+        let quick = Duration::from_secs(QUICK_HAND_OFFS) * (nth as u32 + 1) / count as u32;
+        let full = Duration::from_secs(24 * 3600);
+        let limit = Limit {
+            until: began + options.pick(quick, full),
+            count: options.pick(u64::MAX, FULL.div_ceil(count as u64)),
+            stuck: stuck(options),
+        };
+        match handoffs::run(cell, *way, &limit, options) {
+            Ok(sum) => {
+                hand_offs += sum.hand_offs;
+                stuck_ones += sum.stuck;
+                rescues += sum.rescues;
+                longest = longest.max(sum.longest);
+                if let Some(wrong) = sum.wrong {
+                    report.found(format!("hand-offs {cell} {way:?}: {wrong}"));
+                }
+                if sum.rescues > 0 {
+                    report.found(format!("hand-offs {cell} {way:?}: {} rescues", sum.rescues));
+                }
+            }
+            Err(why) => report.found(format!("hand-offs {cell} {way:?}: {why}")),
+        }
+        report.progress(format!("hand-offs: {} of {count} cells, {hand_offs}", nth + 1));
+        if options.bug.is_some() && report.findings() > 0 {
+            break;
+        }
+    }
+    report.figure("hand-offs: cells", cells.len());
+    report.figure("hand-offs, no slice ends", hand_offs);
+    report.figure("hand-offs: sleeps in the kernel, on both sides", sleeps() - before);
+    report.figure("hand-offs: stuck", stuck_ones);
+    report.figure("hand-offs: rescues", rescues);
+    report.figure("hand-offs: longest (ms)", longest.as_millis());
+}
+
+fn kills_part(options: &Options, report: &Report) {
+    let (mut kills, mut woken, mut most) = (0, 0, Duration::ZERO);
+    for kind in [Kind::Mpmc, Kind::Frames] {
+        for (fenced, waits) in [(false, For::Message), (true, For::Room)] {
+            let cell = Cell { kind, semaphores: false, fenced, set: false };
+            let name = format!("kills {cell} {waits:?}");
+            if !options.wants(&name) {
+                continue;
+            }
+            match killed::run(cell, waits, options.pick(4, 100), options) {
+                Ok(ones) => {
+                    kills += ones.len();
+                    for kill in ones {
+                        woken += usize::from(kill.woken);
+                        most = most.max(kill.delay);
+                        if kill.delay > 2 * killed::SLICE {
+                            report.found(format!("{name}: another waited {:?}", kill.delay));
+                        }
+                    }
+                }
+                Err(why) => report.found(format!("{name}: {why}")),
+            }
+        }
+    }
+    if kills == 0 {
+        return;
+    }
+    report.figure("kills of sleepers", kills);
+    report.figure("kills of sleepers: woken before", woken);
+    report.figure("kills of sleepers: longest delay of another (ms)", most.as_millis());
+}
+
+/// How often this process, and those that it has waited for, went to sleep by themselves.
+fn sleeps() -> i64 {
+    let of = |who| getrusage(who).map_or(0, |usage| usage.voluntary_context_switches());
+    of(UsageWho::RUSAGE_SELF) + of(UsageWho::RUSAGE_CHILDREN)
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit.max(1)
+    }
+}
