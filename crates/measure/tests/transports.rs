@@ -100,28 +100,45 @@ fn a_second_lane_over_standard_input_is_refused() {
     }
 }
 
-#[test]
-fn no_name_is_left_when_both_ends_are_open() {
-    let named = || {
-        let temporary = std::env::temp_dir();
-        let folders = [temporary.as_path(), Path::new("/dev/shm"), Path::new("/dev/mqueue")];
-        let entries = folders.into_iter().filter_map(|folder| folder.read_dir().ok()).flatten();
-        entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name.contains("annulus-measure-"))
-            .collect::<HashSet<_>>()
-    };
-    // Other tests make names meanwhile: those that stay are ours.
-    let before = named();
-    let pairs: Vec<Pair> = every_lane(8).into_iter().map(|lane| start(&[lane])).collect();
-    let mut left: HashSet<_> = named().difference(&before).cloned().collect();
+/// This crate's names in every place that has any.
+fn names() -> HashSet<String> {
+    let temporary = std::env::temp_dir();
+    let folders = [temporary.as_path(), Path::new("/dev/shm"), Path::new("/dev/mqueue")];
+    let entries = folders.into_iter().filter_map(|folder| folder.read_dir().ok()).flatten();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.contains("annulus-measure-"))
+        .collect()
+}
+
+/// Other tests have names for a moment: those that stay are left behind.
+fn left_since(before: &HashSet<String>) -> HashSet<String> {
+    let mut left: HashSet<_> = names().difference(before).cloned().collect();
     let start = Instant::now();
     while !left.is_empty() && start.elapsed() < Duration::from_secs(20) {
-        left = left.intersection(&named()).cloned().collect();
+        left = left.intersection(&names()).cloned().collect();
         std::thread::yield_now();
     }
-    assert!(left.is_empty(), "{left:?}");
+    left
+}
+
+#[test]
+fn no_name_is_left_when_both_ends_are_open() {
+    let before = names();
+    let pairs: Vec<Pair> = every_lane(8).into_iter().map(|lane| start(&[lane])).collect();
+    assert_eq!(left_since(&before), HashSet::new());
     drop(pairs);
+}
+
+#[test]
+fn no_name_is_left_by_a_peer_that_never_opens_its_ends() {
+    let before = names();
+    for lane in every_lane(8) {
+        let args = vec!["no_such_test".into(), "--exact".into()];
+        let started = Pair::start_with(&[lane], &Options { args, ..Options::default() });
+        assert!(started.is_err(), "{lane:?}");
+    }
+    assert_eq!(left_since(&before), HashSet::new());
 }
 
 #[test]
