@@ -111,7 +111,7 @@ impl Led {
     pub unsafe fn fork(role: impl FnOnce()) -> Self {
         // SAFETY: the caller says that no other thread holds a lock.
         match unsafe { nix::unistd::fork() }.expect("another process") {
-            ForkResult::Parent { child } => Self::led(child),
+            ForkResult::Parent { child } => Self::meet(child),
             ForkResult::Child => {
                 let _ = ptrace::traceme();
                 let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(role));
@@ -136,11 +136,11 @@ impl Led {
         // The exec stops it for the first time.
         waitpid(pid, None)?;
         ptrace::cont(pid, None)?;
-        Ok(Self::led(pid))
+        Ok(Self::meet(pid))
     }
 
     /// Leads a child that has asked to be traced, from its first marker.
-    fn led(pid: Pid) -> Self {
+    fn meet(pid: Pid) -> Self {
         let mut led =
             Self { pid, state: State::Running, steps: 0, pending: None, code: HashMap::new() };
         let outcome = led.take(waitpid(pid, None));

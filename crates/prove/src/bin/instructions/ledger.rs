@@ -160,20 +160,29 @@ impl Ledger {
         if receivers.is_empty() && times.values().any(|marked| *marked) {
             return Err("marked, though no receiver died".into());
         }
-        if bereft {
-            return Ok(());
-        }
-        let known = |id: &u64| {
-            times.contains_key(id)
-                || receivers.iter().any(|dead| dead.returned(*id) || dead.exposed(*id))
-        };
-        let sent = self.sent_for_sure();
-        let missing: Vec<_> = sent.iter().filter(|id| !known(id)).collect();
-        let doubt: u64 = receivers.iter().map(|dead| dead.verb.receiving()).sum();
-        if missing.len() as u64 > doubt {
+        let (missing, doubt) = self.missing();
+        if !bereft && missing.len() as u64 > doubt {
             return Err(format!("lost: {missing:x?}, in doubt are {doubt}"));
         }
         Ok(())
+    }
+
+    /// What was sent to one receiver and is nowhere, and how many of that are in doubt.
+    fn missing(&self) -> (Vec<u64>, u64) {
+        let receivers = self.dead.iter().filter(|dead| !dead.verb.sends());
+        let doubt = receivers.clone().map(|dead| dead.verb.receiving()).sum();
+        let mut known: BTreeSet<u64> = self.all().map(|(id, _)| id).collect();
+        known.extend(receivers.flat_map(|dead| &dead.notes).filter_map(|note| match note {
+            Note::Exposed(id) | Note::Returned(id, _) => Some(*id),
+            _ => None,
+        }));
+        (self.sent_for_sure().difference(&known).copied().collect(), doubt)
+    }
+
+    /// Whether more has to come.
+    pub fn lacks(&self) -> bool {
+        let (missing, doubt) = self.missing();
+        missing.len() as u64 > doubt
     }
 }
 

@@ -18,7 +18,7 @@ use annulus_prove::step::{Led, Step};
 
 use crate::scratch::Scratch;
 use crate::verbs::{Cell, Company, Verb};
-use crate::world::{Point, World};
+use crate::world::{Point, World, whereabouts};
 
 /// A verb that takes more steps than this has no end.
 const ENDLESS: u64 = 3_000_000;
@@ -133,7 +133,7 @@ impl Shop {
                     course.sleeps.push(course.steps);
                     world.unblock(sends)?;
                     if led.wake(Duration::from_secs(10)) != Step::Stepped {
-                        return Err("one who was woken sleeps on".into());
+                        return Err(format!("one who was woken sleeps on: {}", whereabouts(led)));
                     }
                 }
                 Step::Marker => return Ok(course),

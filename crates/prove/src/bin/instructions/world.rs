@@ -132,7 +132,7 @@ impl<'a> World<'a> {
         if !sends && !waits || many {
             self.tx = Some(self.site.ring.sender().map_err(text)?);
         }
-        if sends && !waits || casts || (many && !(waits && sends)) {
+        if casts || (sends && !waits) || (many && !sends) {
             self.rx = Some(self.site.ring.receiver().map_err(text)?);
         }
         Ok(())
@@ -294,7 +294,7 @@ impl<'a> World<'a> {
                 Step::Blocked => {
                     self.unblock(sends)?;
                     if led.wake(SOON) != Step::Stepped {
-                        return Err("one who was woken sleeps on".into());
+                        return Err(format!("one who was woken sleeps on: {}", whereabouts(led)));
                     }
                 }
                 Step::Marker => return Ok(false),
@@ -413,39 +413,43 @@ impl<'a> World<'a> {
         !self.cell.kind.casts() || !matches!(self.cell.company, Company::Second(Verb::NoticeRx))
     }
 
-    /// One message more: sent, and some message received.
+    /// One message more: sent, and what there is received. Of an mpmc ring what a dead one held
+    /// can take up the room until a receiver has waited.
     fn pass(
         &mut self,
         tx: &mut dyn Tx,
         id: u64,
         heir: &mut Option<Box<dyn Rx>>,
     ) -> Result<(), String> {
-        match tx.send(id, SOON)? {
-            Got::Message(..) => {}
-            other => return Err(format!("wedged: no room for {id:#x}: {other:?}")),
+        let began = Instant::now();
+        let mut time = Duration::ZERO;
+        loop {
+            match tx.send(id, 2 * time)? {
+                Got::Message(..) => break,
+                Got::Nothing if began.elapsed() < SOON => {}
+                other => return Err(format!("wedged: no room for {id:#x}: {other:?}")),
+            }
+            // The dead are looked for once a slice.
+            time = SLICE;
+            if let Some(heir) = heir
+                && !self.cell.kind.casts()
+            {
+                let got = heir.recv(time)?;
+                self.note_heir(got);
+            }
+            self.take(time)?;
         }
         self.ledger.must.insert(id);
-        // By turns; of a broadcast both get all.
-        let casts = self.cell.kind.casts();
         if let Some(heir) = heir
-            && (casts || id & 1 == 0)
+            && (self.cell.kind.casts() || id.is_multiple_of(2))
         {
-            let got = heir.recv(SOON)?;
+            let got = heir.recv(Duration::ZERO)?;
             self.note_heir(got);
-            if got == Got::Nothing {
+            if got == Got::Nothing && self.cell.kind.casts() {
                 return Err(format!("wedged: nothing for a newcomer after {id:#x}"));
             }
-            if !casts {
-                return Ok(());
-            }
         }
-        loop {
-            match self.take(SOON)? {
-                Got::Message(..) => return Ok(()),
-                Got::Lag(_) => {}
-                other => return Err(format!("wedged: nothing after {id:#x}: {other:?}")),
-            }
-        }
+        self.drain()
     }
 
     fn note_heir(&mut self, got: Got) {
@@ -471,24 +475,21 @@ impl<'a> World<'a> {
         let many = self.cell.kind == crate::verbs::Kind::Mpmc;
         let time = if many { 4 * SLICE } else { Duration::ZERO };
         let began = Instant::now();
-        loop {
-            if began.elapsed() > SOON {
-                return Err("messages without end".into());
-            }
+        while began.elapsed() < SOON {
             let mut more = false;
             if let Some(heir) = heir {
                 let got = heir.recv(Duration::ZERO)?;
                 more = matches!(got, Got::Message(..) | Got::Lag(_));
                 self.note_heir(got);
             }
-            more |= matches!(
-                self.take(if more { Duration::ZERO } else { time })?,
-                Got::Message(..) | Got::Lag(_)
-            );
-            if !more {
+            let got = self.take(if more { Duration::ZERO } else { time })?;
+            more |= matches!(got, Got::Message(..) | Got::Lag(_));
+            if !more && (self.cell.kind.casts() || !self.ledger.lacks()) {
                 return Ok(());
             }
         }
+        // The account says what is missing.
+        Ok(())
     }
 
     /// A stream ends with the death of either side, once it was seen there.
@@ -616,7 +617,6 @@ impl<'a> World<'a> {
             std::thread::sleep(Duration::from_micros(100));
         }
         self.waiter = None;
-        self.settle(&mut None)?;
         for note in self.scratch.journal(WAITER).notes() {
             match note {
                 Note::Sent(id) => drop(self.ledger.must.insert(id)),
@@ -627,6 +627,9 @@ impl<'a> World<'a> {
                 Note::Wrong(id) => return Err(format!("the waiter met what can't be: {id:#x}")),
                 _ => {}
             }
+        }
+        if !(stream && sends) {
+            self.settle(&mut None)?;
         }
         self.ledger.judge(self.cell.kind, stream && sends)
     }
@@ -639,6 +642,13 @@ impl Drop for World<'_> {
             let _ = waitpid(waiter.pid, None);
         }
     }
+}
+
+/// What the kernel says of a led one.
+pub fn whereabouts(led: &Led) -> String {
+    let read = |file| std::fs::read_to_string(format!("/proc/{}/{file}", led.pid()));
+    let all = ["stat", "syscall", "wchan"].map(|file| read(file).unwrap_or_default());
+    all.join(" ").replace('\n', " ")
 }
 
 /// A seat that a dead one had is to be had soon.
