@@ -19,6 +19,7 @@ pub mod options;
 pub mod report;
 pub mod rings;
 pub mod step;
+pub mod wgl;
 
 pub use options::{Depth, Options};
 pub use report::Report;

@@ -1,0 +1,255 @@
+//! Linearizability: what several processes saw of a ring, at their times, fits one order that
+//! a plain queue allows. Guarantees 1 to 3, and what `Full`, `Empty` and `Stalled` mean.
+//!
+//! ```text
+//!   processes at one ring ── each operation: start, end, result ──▶ logs outside the ring
+//!                                                                      │
+//!     short: is there an order? (wgl, queue, cast)  ◀──────────────────┤
+//!     long:  is there something that no order mends? (long) ◀──────────┤
+//!     crash: one is killed in the middle; a newcomer takes the rest ◀──┘
+//! ```
+//!
+//! That the checkers refuse wrong histories is shown by their own tests, with histories made by
+//! hand and by a queue that is broken on purpose.
+
+mod cast;
+mod crash;
+mod log;
+mod long;
+mod players;
+mod queue;
+mod read;
+mod stage;
+mod stamp;
+mod tally;
+
+use std::fmt::Debug;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use annulus::{RingKind, broadcast, mpmc, spsc, stream};
+use annulus_prove::fleet::Random;
+use annulus_prove::ground::{Descriptor, Place, Site};
+use annulus_prove::wgl::{self, Spec, Timed, Verdict};
+use annulus_prove::{Report, child};
+
+use log::Record;
+use players::{Message, Player};
+use stage::{Scene, Stage};
+use tally::Tally;
+
+/// A set of histories on one ring.
+type Set = fn(u64, &mut Random, &mut Tally) -> Result<(), String>;
+
+/// Each kind, how many histories a turn has, and its part of all in a full run.
+const SETS: &[(&str, Set, u64, u64)] = &[
+    ("spsc", spsc_set, 400, 15_000),
+    ("stream", stream_set, 400, 15_000),
+    ("mpmc", mpmc_set, 600, 40_000),
+    ("lossless", lossless_set, 400, 15_000),
+    ("broadcast", broadcast_set, 400, 15_000),
+    ("crash", crash::set, 60, 10_000),
+    ("long spsc", long_spsc, 2, 60),
+    ("long mpmc", long_mpmc, 2, 60),
+];
+
+fn main() -> ExitCode {
+    let options = annulus_prove::Options::from_args();
+    child::enter(&options, &[]);
+    let report = Report::new();
+    let end = Instant::now() + Duration::from_secs(options.pick(45, 3 * 3600));
+    let full = options.pick(false, true);
+    let mut random = Random::new(options.seed);
+    let wanted: Vec<_> = SETS.iter().filter(|(name, ..)| options.wants(name)).collect();
+    let mut tallies = vec![Tally::default(); wanted.len()];
+    'all: while Instant::now() < end {
+        let mut done = full;
+        for ((name, set, count, goal), tally) in wanted.iter().zip(&mut tallies) {
+            if full && tally.histories >= *goal {
+                continue;
+            }
+            done = false;
+            let seed = random.next();
+            if let Err(what) = set(*count, &mut Random::new(seed), tally) {
+                report.found(format_args!("{name}, seed {}, set {seed}: {what}", options.seed));
+                if options.bug.is_some() || report.findings() > 5 {
+                    break 'all;
+                }
+            }
+            report.progress(format_args!("{name}: {} histories", tally.histories));
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        if done {
+            break;
+        }
+    }
+    let mut short = 0;
+    for ((name, ..), tally) in wanted.iter().zip(&tallies) {
+        tally.tell(&report, name);
+        short += if name.starts_with("long") { 0 } else { tally.histories };
+    }
+    report.figure("histories with a search for an order", short);
+    report.end()
+}
+
+/// Short waits, so that histories with blocking verbs are short.
+pub fn patient<R: RingKind>(options: annulus::Options<R>) -> annulus::Options<R> {
+    let options = options.spin(Duration::from_nanos(200)).yielding(Duration::from_micros(2));
+    options.slice(Duration::from_millis(1))
+}
+
+/// Lanes, for people.
+pub fn shown<O: Debug>(lanes: &[Vec<Timed<O>>]) -> String {
+    let first = lanes.iter().flatten().map(|op| op.start).min().unwrap_or(0);
+    let mut text = String::new();
+    for (at, lane) in lanes.iter().enumerate() {
+        text += &format!("| lane {at}:");
+        for op in lane {
+            let optional = if op.optional { "?" } else { "" };
+            let (start, end) = (op.start - first, op.end.wrapping_sub(first));
+            text += &format!(" {start}-{end}{optional} {:x?};", op.what);
+        }
+    }
+    text
+}
+
+/// Plays histories one after the other; reads one while the next is played.
+fn play(
+    scene: Scene,
+    histories: u64,
+    seating: stage::Seating<'_>,
+    mut see: impl FnMut(&[Vec<Record>]) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut stage = Stage::new(scene, seating)?;
+    stage.next();
+    for _ in 0..histories {
+        stage.finish()?;
+        stage.next();
+        stage.finish()?;
+        let history = stage.go / 2;
+        stage.next();
+        see(&stage.records(history))?;
+    }
+    stage.finish()
+}
+
+fn judge<S>(spec: &S, lanes: &[Vec<Timed<S::Op>>], tally: &mut Tally) -> Result<(), String>
+where
+    S: Spec<Op: Debug> + Debug,
+{
+    tally.count(lanes);
+    match wgl::check(spec, lanes) {
+        Verdict::Fits => Ok(()),
+        Verdict::Unknown => {
+            tally.unknown += 1;
+            Ok(())
+        }
+        Verdict::Refused => Err(format!("no order fits {spec:?} {}", shown(lanes))),
+    }
+}
+
+fn site<R: Descriptor>(
+    options: annulus::Options<R>,
+    random: &mut Random,
+) -> Result<Site<R>, String> {
+    let site = Site::new(*random.pick(&Place::ALL), &patient(options), random.next());
+    site.map_err(|error| error.to_string())
+}
+
+macro_rules! seating {
+    ($site:expr, $sides:expr) => {
+        &|who: usize| -> Box<dyn Player> {
+            let ring = $site.open().expect("the ring");
+            if who < $sides[0] {
+                Box::new(ring.sender().expect("a seat"))
+            } else {
+                Box::new(ring.receiver().expect("a seat"))
+            }
+        }
+    };
+}
+
+fn spsc_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    let capacity = *random.pick(&[1, 2, 4]);
+    let site = site(spsc::Ring::<Message>::options().capacity(capacity), random)?;
+    let scene = Scene { sides: [1, 1], ops: [3, 6], seed: random.next() };
+    play(scene, histories, seating!(site, scene.sides), |records| {
+        let lanes: Vec<_> = records.iter().map(|it| read::queue(it, None, false)).collect();
+        judge(&queue::Queue { capacity: capacity as usize }, &lanes, tally)
+    })
+}
+
+fn stream_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    let site = site(stream::Ring::options().capacity(8), random)?;
+    let scene = Scene { sides: [1, 1], ops: [3, 6], seed: random.next() };
+    play(scene, histories, seating!(site, scene.sides), |records| {
+        let lanes: Vec<_> = records.iter().map(|it| read::queue(it, None, false)).collect();
+        judge(&queue::Queue { capacity: 8 }, &lanes, tally)
+    })
+}
+
+fn mpmc_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    let capacity = *random.pick(&[1, 2, 4]);
+    let site = site(mpmc::Ring::<Message>::options().capacity(capacity).seats(3), random)?;
+    let sides = *random.pick(&[[1, 1], [2, 1], [1, 2], [2, 2], [3, 1]]);
+    let scene = Scene { sides, ops: [2, 4], seed: random.next() };
+    play(scene, histories, seating!(site, scene.sides), |records| {
+        let lanes: Vec<_> = records.iter().map(|it| read::queue(it, None, true)).collect();
+        judge(&queue::Queue { capacity: capacity as usize }, &lanes, tally)
+    })
+}
+
+fn lossless_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    cast_set(histories, random, tally, true)
+}
+
+fn broadcast_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    cast_set(histories, random, tally, false)
+}
+
+fn cast_set(
+    histories: u64,
+    random: &mut Random,
+    tally: &mut Tally,
+    lossless: bool,
+) -> Result<(), String> {
+    let capacity = *random.pick(&[2, 4]);
+    let options = broadcast::Ring::<Message>::options().capacity(capacity).seats(4);
+    let site = site(options.lossless(lossless), random)?;
+    let scene =
+        Scene { sides: *random.pick(&[[1, 1], [1, 2], [1, 3]]), ops: [3, 5], seed: random.next() };
+    play(scene, histories, seating!(site, scene.sides), |records| {
+        let lanes: Vec<_> = records.iter().map(|it| read::cast(it)).collect();
+        judge(&cast::Cast { capacity, lanes: lanes.len(), lossless }, &lanes, tally)
+    })
+}
+
+fn long(
+    scene: Scene,
+    histories: u64,
+    seating: stage::Seating<'_>,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    play(scene, histories, seating, |records| {
+        let lanes: Vec<_> = records.iter().map(|it| read::queue(it, None, false)).collect();
+        tally.histories += 1;
+        tally.operations += lanes.iter().map(|lane| lane.len() as u64).sum::<u64>();
+        let (senders, receivers) = records.split_at(scene.sides[0]);
+        long::check(senders, receivers).map_or(Ok(()), Err)
+    })
+}
+
+fn long_spsc(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    let site = site(spsc::Ring::<Message>::options().capacity(16), random)?;
+    let scene = Scene { sides: [1, 1], ops: [20_000, 40_000], seed: random.next() };
+    long(scene, histories, seating!(site, scene.sides), tally)
+}
+
+fn long_mpmc(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    let site = site(mpmc::Ring::<Message>::options().capacity(16).seats(3), random)?;
+    let sides = *random.pick(&[[1, 2], [2, 1], [2, 2]]);
+    let scene = Scene { sides, ops: [20_000, 40_000], seed: random.next() };
+    long(scene, histories, seating!(site, scene.sides), tally)
+}
