@@ -80,6 +80,12 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Whether the command came to a bad end by itself: a signal, or a code that says so
+    /// (2 says that it could not run).
+    pub fn broke(&self) -> bool {
+        self.status.is_some_and(|status| !matches!(status.code(), Some(0 | 2)))
+    }
+
     /// Why the job failed, or `None` if it passed.
     pub fn failure(&self) -> Option<String> {
         let limit = self.limit.as_secs();
