@@ -1,7 +1,12 @@
 //! `cargo xtask`: everything that is done to this repository by a command.
 
+mod aarch64;
+mod asan;
+mod bits32;
 mod cargo;
 mod codegen;
+mod counts;
+mod depth;
 mod loom;
 mod process;
 mod prove;
@@ -29,6 +34,14 @@ enum Command {
     Loom(loom::Options),
     /// Run the campaigns that show what docs/guarantees.md promises.
     Prove(prove::Options),
+    /// Run the library's tests for aarch64 under qemu.
+    Aarch64(aarch64::Options),
+    /// Run the library's tests under AddressSanitizer.
+    Asan(depth::Options),
+    /// Let 32-bit and 64-bit processes share rings.
+    Bits32(depth::Options),
+    /// Count the instructions of a call, and compare them with those on record.
+    Counts(counts::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +51,10 @@ fn main() -> ExitCode {
         Command::Codegen => codegen::main(),
         Command::Loom(options) => loom::main(&options),
         Command::Prove(options) => prove::main(&options),
+        Command::Aarch64(options) => aarch64::main(&options),
+        Command::Asan(options) => asan::main(&options),
+        Command::Bits32(options) => bits32::main(&options),
+        Command::Counts(options) => counts::main(&options),
     });
     match result {
         Ok(true) => ExitCode::SUCCESS,
