@@ -1,6 +1,6 @@
 //! One group of cases among several processes: all take turns until the time is over.
 //!
-//! Imports: cases, row.
+//! Imports: cases, row, time.
 
 use std::time::Instant;
 
@@ -11,6 +11,7 @@ use annulus_measure::stats::Spread;
 use super::cases::Crowded;
 use super::progress::Progress;
 use super::row::{Figures, middle, of_samples};
+use super::time::{TOO_LATE, Time};
 
 /// How long a sample is meant to take: there may be more processes than cores, and then
 /// the scheduler's turns must not decide it.
@@ -45,14 +46,13 @@ pub struct Gathering {
 }
 
 /// Runs these until the time is over, and at least one round.
-pub fn run(
-    cases: &[Crowded],
-    cores: &[usize],
-    until: Instant,
-    progress: &mut Progress,
-) -> Gathering {
+pub fn run(cases: &[Crowded], cores: &[usize], time: Time, progress: &mut Progress) -> Gathering {
     let mut gathering = Gathering::default();
     let Some(first) = cases.first() else { return gathering };
+    if time.is_over() {
+        gathering.failed = Some(TOO_LATE.into());
+        return gathering;
+    }
     let started = Crowd::start(first.senders, first.receivers, cores, &[]);
     let outcome = started.and_then(|mut crowd| {
         let mut tasks: Vec<(Task, u64)> = cases.iter().map(|case| (case.task, 1000)).collect();
@@ -69,11 +69,16 @@ pub fn run(
         let enough = |gathering: &Gathering| {
             gathering.rounds >= if gathering.taken.is_empty() { TRIES } else { 1 }
         };
-        while gathering.rounds < MOST_SAMPLES && (!enough(&gathering) || Instant::now() < until) {
+        while gathering.rounds < MOST_SAMPLES
+            && (!enough(&gathering) || Instant::now() < time.until)
+        {
             let first = gathering.rounds % tasks.len();
             let before = crowd.line()?;
             let mut round = Vec::new();
             for turn in 0..tasks.len() {
+                if time.is_over() {
+                    return Ok(());
+                }
                 let (task, count) = tasks[(first + turn) % tasks.len()];
                 let sample = crowd.sample(task, count)?;
                 let (nanos, spent) = (sample.nanos / count as f64, sample.spent / count as f64);
@@ -109,7 +114,10 @@ impl Gathering {
 
     /// Why there are none.
     pub fn reason(&self) -> String {
-        let moved = || "the cores moved in every round".into();
+        let moved = || match self.rounds {
+            0 => TOO_LATE.into(),
+            _ => "the cores moved in every round".into(),
+        };
         self.failed.clone().unwrap_or_else(moved)
     }
 

@@ -20,6 +20,7 @@ mod progress;
 mod report;
 mod row;
 mod table;
+mod time;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use crate::exit::{self, Failure};
 use cases::Group;
 use progress::Progress;
 use row::Row;
+use time::Time;
 
 /// How the command was called.
 #[derive(Args)]
@@ -57,6 +59,13 @@ pub struct Wanted {
 /// The time for all samples, which leaves some for starting processes and for the report.
 const QUICK: Duration = Duration::from_secs(34);
 const WHOLE: Duration = Duration::from_secs(8 * 60);
+
+/// When the last sample is taken at the latest, on a machine that has no time for us.
+const QUICK_END: Duration = Duration::from_secs(50);
+const WHOLE_END: Duration = Duration::from_secs(9 * 60);
+
+/// How long two processes may stand still: waiting for their cores, or stuck.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The most that one case of two processes gets, when few are wanted.
 const QUICK_CASE: Duration = Duration::from_millis(500);
@@ -114,21 +123,23 @@ fn measure(groups: &[Group], quick: bool) -> exit::Result<(Vec<Row>, Value)> {
     let mut left: u32 = groups.iter().map(Group::weight).sum();
     let time = time.min(most * left);
     let began = Instant::now();
+    let end = began + if quick { QUICK_END } else { WHOLE_END };
     let mut progress = Progress::new(time);
     let mut rows = Vec::new();
     for group in groups {
         // What others did not use is shared out again.
         let own = f64::from(group.weight()) / f64::from(left);
         let until = Instant::now() + time.saturating_sub(began.elapsed()).mul_f64(own);
+        let own = Time { until, end, patience: PATIENCE };
         left -= group.weight();
         progress.begin(&group.title());
         match group {
             Group::Pair(cases) => {
-                let trials = pairs::run(cases, two, until, &mut progress);
+                let trials = pairs::run(cases, two, own, &mut progress);
                 rows.extend(trials.iter().flat_map(Row::of_pair));
             }
             Group::Crowd(cases) => {
-                let gathering = crowds::run(cases, &all, until, &mut progress);
+                let gathering = crowds::run(cases, &all, own, &mut progress);
                 rows.extend(cases.iter().flat_map(|case| Row::of_crowd(&gathering, case)));
             }
         }

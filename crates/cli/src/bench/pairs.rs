@@ -7,9 +7,9 @@
 //!
 //! A case that fails keeps its reason and the others go on, in new processes.
 //!
-//! Imports: cases, busy, row.
+//! Imports: cases, busy, time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use annulus_measure::cores::Cores;
 use annulus_measure::pair::{Options, Proof};
@@ -22,6 +22,7 @@ use annulus_measure::{Error, Kind, Lane, Pair};
 use super::busy::Busy;
 use super::cases::{BATCH, Case, Mode, Verb};
 use super::progress::Progress;
+use super::time::{TOO_LATE, Time};
 
 /// How long one figure's part of a sample is meant to take: short, since the cores move.
 const SAMPLE_NANOS: f64 = 0.4e6;
@@ -101,8 +102,8 @@ fn fit(nanos: f64, each: f64, least: u64) -> u64 {
     (count as u64).clamp(least, 500_000)
 }
 
-/// Runs the cases until the time is over; each has at least one sample or a reason.
-pub fn run(cases: &[Case], cores: Cores, until: Instant, progress: &mut Progress) -> Vec<Trial> {
+/// Runs the cases until their time is over; each has at least one sample or a reason.
+pub fn run(cases: &[Case], cores: Cores, time: Time, progress: &mut Progress) -> Vec<Trial> {
     let mut trials: Vec<Trial> = cases.iter().copied().map(Trial::new).collect();
     let mode = cases.first().map_or(Mode::Free, |case| case.mode);
     let cores = match mode {
@@ -110,15 +111,17 @@ pub fn run(cases: &[Case], cores: Cores, until: Instant, progress: &mut Progress
         _ => cores,
     };
     let _busy = (mode == Mode::Busy).then(|| Busy::start(cores.peer));
-    while let Some(mut table) = Table::set(&mut trials, cores) {
+    while !time.is_over()
+        && let Some(mut table) = Table::set(&mut trials, cores, time.patience)
+    {
         // Whatever breaks the pair costs the case at fault its place, and starts it anew.
-        if table.rounds(&mut trials, until, progress).is_ok() {
+        if table.rounds(&mut trials, time, progress).is_ok() {
             break;
         }
     }
     for trial in &mut trials {
         if trial.failed.is_none() && trial.samples.taken() == 0 {
-            trial.failed = Some("the time was over before its turn".into());
+            trial.failed = Some(TOO_LATE.into());
         }
     }
     trials
@@ -136,8 +139,9 @@ struct Table {
 impl Table {
     /// Starts a pair for all trials that have not failed; those that keep it from starting
     /// have. `None` if none is left.
-    fn set(trials: &mut [Trial], cores: Cores) -> Option<Table> {
-        let start = |lanes: &[Lane]| Pair::start_on(cores, lanes, &Options::default());
+    fn set(trials: &mut [Trial], cores: Cores, patience: Duration) -> Option<Table> {
+        let options = Options { limit: patience, ..Options::default() };
+        let start = |lanes: &[Lane]| Pair::start_on(cores, lanes, &options);
         loop {
             let alive: Vec<usize> =
                 (0..trials.len()).filter(|&at| trials[at].failed.is_none()).collect();
@@ -173,7 +177,7 @@ impl Table {
     fn rounds(
         &mut self,
         trials: &mut [Trial],
-        until: Instant,
+        time: Time,
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let seats = self.seats.clone();
@@ -181,6 +185,9 @@ impl Table {
             outcome.inspect_err(|error| trial.failed = Some(error.to_string()))
         };
         for &(at, lane) in &seats {
+            if time.is_over() {
+                return Ok(());
+            }
             if trials[at].expected.is_nan() {
                 let outcome = self.warm_up(&mut trials[at], lane);
                 note(&mut trials[at], outcome)?;
@@ -190,7 +197,10 @@ impl Table {
             for turn in 0..seats.len() {
                 // Whoever is first in a round is another each time.
                 let (at, lane) = seats[(turn + round) % seats.len()];
-                if Instant::now() >= until && trials[at].has_enough() {
+                if time.is_over() {
+                    return Ok(());
+                }
+                if Instant::now() >= time.until && trials[at].has_enough() {
                     if trials.iter().all(Trial::has_enough) {
                         return Ok(());
                     }

@@ -39,7 +39,7 @@ const CAPACITY: u64 = 1024;
 const BATCH: usize = 32;
 
 /// How long a sample may take before something is held to be stuck.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(4);
 
 /// What they do together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
