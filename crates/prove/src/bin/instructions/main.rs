@@ -19,6 +19,7 @@
 
 mod ends;
 mod ledger;
+mod making;
 mod plan;
 mod scratch;
 mod site;
@@ -55,7 +56,8 @@ fn extent(cell: &Cell, options: &Options) -> Extent {
         return Extent { most, images: 64, seed };
     }
     let most = match (cell.company, cell.place) {
-        (Company::None, Place::Memfd) => 160,
+        _ if cell.verb.makes() => 40,
+        (Company::None, Place::Memfd) => 80,
         (Company::None, _) => 4,
         (Company::Waiter, _) => 24,
         (Company::Rival, _) => 40,

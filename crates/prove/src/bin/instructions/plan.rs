@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use annulus_prove::step::{Led, Step};
 
+use crate::making;
 use crate::scratch::Scratch;
 use crate::verbs::{Cell, Company, Verb};
 use crate::world::{Point, World, whereabouts};
@@ -40,6 +41,43 @@ pub struct Course {
 }
 
 impl Course {
+    /// Leads one through its whole verb. `image`: a number for what memory is like;
+    /// `unblock`: lets it go on when it sleeps.
+    pub fn of(
+        led: &mut Led,
+        image: impl Fn() -> u64,
+        mut unblock: impl FnMut() -> Result<(), String>,
+    ) -> Result<Self, String> {
+        let (mut course, mut seen) = (Self::default(), BTreeSet::new());
+        loop {
+            if seen.insert(image()) {
+                course.images.push(course.steps);
+            }
+            if led.system_call().is_some() {
+                course.calls.push(course.steps);
+            }
+            let place = led.at();
+            course.places.push(place);
+            course.visits.entry(place).or_default().push(course.steps);
+            match led.step() {
+                Step::Stepped => {}
+                Step::Blocked => {
+                    course.sleeps.push(course.steps);
+                    unblock()?;
+                    if led.wake(Duration::from_secs(10)) != Step::Stepped {
+                        return Err(format!("one who was woken sleeps on: {}", whereabouts(led)));
+                    }
+                }
+                Step::Marker => return Ok(course),
+                Step::Ended => return Err("the victim died by itself".into()),
+            }
+            course.steps += 1;
+            if course.steps > ENDLESS {
+                return Err("the verb has no end".into());
+            }
+        }
+    }
+
     /// The quickest way from behind `from` steps to behind `to`, if none of them sleeps: an
     /// instruction to run to, how often it comes by, and the steps from there.
     fn way(&self, from: u64, to: u64) -> Option<(u64, u64, u64)> {
@@ -113,44 +151,14 @@ impl Shop {
         format!("{}-{}", self.tag, self.made)
     }
 
-    /// Leads one through its whole verb.
-    fn course(&self, world: &mut World<'_>, led: &mut Led, sends: bool) -> Result<Course, String> {
-        let image = world.site.image();
-        let (mut course, mut seen) = (Course::default(), BTreeSet::new());
-        loop {
-            if seen.insert(image.hash()) {
-                course.images.push(course.steps);
-            }
-            if led.system_call().is_some() {
-                course.calls.push(course.steps);
-            }
-            let place = led.at();
-            course.places.push(place);
-            course.visits.entry(place).or_default().push(course.steps);
-            match led.step() {
-                Step::Stepped => {}
-                Step::Blocked => {
-                    course.sleeps.push(course.steps);
-                    world.unblock(sends)?;
-                    if led.wake(Duration::from_secs(10)) != Step::Stepped {
-                        return Err(format!("one who was woken sleeps on: {}", whereabouts(led)));
-                    }
-                }
-                Step::Marker => return Ok(course),
-                Step::Ended => return Err("the victim died by itself".into()),
-            }
-            course.steps += 1;
-            if course.steps > ENDLESS {
-                return Err("the verb has no end".into());
-            }
-        }
-    }
-
     /// The course of the cell's verb.
-    pub fn first(&mut self, cell: Cell) -> Result<Course, String> {
+    fn first(&mut self, cell: Cell) -> Result<Course, String> {
         let tag = self.tag();
+        if cell.verb.makes() {
+            return making::course(cell, &tag);
+        }
         let (mut world, mut led) = World::new(cell, &self.scratch, &tag)?;
-        let course = self.course(&mut world, &mut led, cell.verb.sends())?;
+        let course = world.course(&mut led, cell.verb.sends())?;
         led.kill();
         world.bury(cell.verb, 0);
         world.survive(true)?;
@@ -171,7 +179,7 @@ impl Shop {
         world.lead(&mut led, (first, 0), point, cell.verb.sends())?;
         led.kill();
         world.bury(cell.verb, 0);
-        let course = self.course(&mut world, &mut second, verb.sends())?;
+        let course = world.course(&mut second, verb.sends())?;
         second.kill();
         world.bury(verb, 1);
         world.survive(true)?;
@@ -182,6 +190,9 @@ impl Shop {
     pub fn attempt(&mut self, cell: Cell, plan: &Plan, number: usize) -> Result<(), String> {
         let tag = self.tag();
         let (attempt, course) = (plan.tries[number], &plan.course);
+        if cell.verb.makes() {
+            return making::attempt(cell, &tag, course, attempt.point);
+        }
         let (mut world, mut led) = World::new(cell, &self.scratch, &tag)?;
         let mut second = plan.second.map(|verb| (verb, world.second(verb)));
         let sends = cell.verb.sends();
@@ -220,7 +231,11 @@ impl Shop {
             Company::Rival => plan.tries = rivals(&course, extent),
             Company::Second(verb) => {
                 plan.second = Some(verb);
-                let images = sample(&course.images, extent.images, extent.seed);
+                // Behind a sleep, somebody would have to wake it whose seat the second one has.
+                let first_sleep = course.sleeps.first().copied().unwrap_or(u64::MAX);
+                let before = |image: &u64| *image <= first_sleep;
+                let images: Vec<u64> = course.images.iter().copied().filter(before).collect();
+                let images = sample(&images, extent.images, extent.seed);
                 let most = (extent.most / images.len().max(1)).max(8);
                 for after in images {
                     let point = Point { after, inside: false };

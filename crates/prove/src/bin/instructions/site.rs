@@ -28,6 +28,7 @@ enum Way<'a> {
     Create(&'a str),
     CreateMemfd,
     Open(&'a str),
+    OpenOrCreate(&'a str),
     FromFd(BorrowedFd<'a>),
 }
 
@@ -46,6 +47,7 @@ fn ring<R: RingKind>(
         Way::Create(address) => options.capacity(capacity).create_new(address),
         Way::CreateMemfd => options.capacity(capacity).create_memfd("annulus-prove"),
         Way::Open(address) => options.open(address),
+        Way::OpenOrCreate(address) => options.capacity(capacity).open_or_create(address),
         Way::FromFd(fd) => {
             let fd = fd.try_clone_to_owned();
             options.from_fd(fd.map_err(|source| Error::Os { call: "dup", source })?)
@@ -120,6 +122,22 @@ impl Site {
         let way = address.as_deref().map_or(Way::CreateMemfd, Way::Create);
         let ring = any(kind, SLICE, &way)?;
         Ok(Self { kind, address, ring })
+    }
+
+    /// The ring that is there, or a new one.
+    pub fn open_or_create(kind: Kind, address: &str) -> Result<Self, Error> {
+        let ring = any(kind, SLICE, &Way::OpenOrCreate(address))?;
+        Ok(Self { kind, address: Some(address.into()), ring })
+    }
+
+    /// Opens a ring under an address as another process does.
+    pub fn open_at(kind: Kind, address: &str) -> Result<Ring, Error> {
+        any(kind, SLICE, &Way::Open(address))
+    }
+
+    /// Leaves the name to somebody else.
+    pub fn forget_name(&mut self) {
+        self.address = None;
     }
 
     /// Opens it as another process does.

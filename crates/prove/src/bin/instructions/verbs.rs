@@ -44,12 +44,24 @@ pub enum Verb {
     NoticeRx,
     LeaveRx,
     AttachRx,
+    /// Makes a ring under a new name, or a memfd.
+    Create,
+    /// Makes it, or opens what is there.
+    OpenOrCreate,
+    Open,
+    Unlink,
+    UnlinkUnused,
 }
 
 impl Verb {
     /// Whether it is a sender's.
     pub fn sends(self) -> bool {
         (self as u32) < Self::TryRecv as u32
+    }
+
+    /// Whether it is about a ring and not about its messages.
+    pub fn makes(self) -> bool {
+        self as u32 >= Self::Create as u32
     }
 
     /// How many messages it may be in the middle of sending.
@@ -240,6 +252,7 @@ pub fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for &kind in Kind::ALL {
         for &place in Place::ALL {
+            making(&mut cells, kind, place);
             for &fill in Fill::ALL {
                 let plain = |verb| Cell {
                     kind,
@@ -260,6 +273,20 @@ pub fn cells() -> Vec<Cell> {
         }
     }
     cells
+}
+
+/// Making and removing; `Died` says that there is a ring, which somebody died in.
+fn making(cells: &mut Vec<Cell>, kind: Kind, place: Place) {
+    let (fill, company) = (Fill::Empty, Company::None);
+    let mut add = |verb, before| cells.push(Cell { kind, verb, fill, place, company, before });
+    add(Verb::Create, Before::Nobody);
+    if place != Place::Memfd {
+        add(Verb::OpenOrCreate, Before::Nobody);
+        add(Verb::OpenOrCreate, Before::Died);
+        for verb in [Verb::Open, Verb::Unlink, Verb::UnlinkUnused] {
+            add(verb, Before::Died);
+        }
+    }
 }
 
 /// Coming to a new ring, and after others.

@@ -132,7 +132,7 @@ impl<'a> World<'a> {
         if !sends && !waits || many {
             self.tx = Some(self.site.ring.sender().map_err(text)?);
         }
-        if casts || (sends && !waits) || (many && !sends) {
+        if (casts && !waits) || (sends && !waits) || (many && !sends) {
             self.rx = Some(self.site.ring.receiver().map_err(text)?);
         }
         Ok(())
@@ -143,8 +143,8 @@ impl<'a> World<'a> {
         let sends = verb.sends();
         self.opposite(sends)?;
         let waits = self.cell.company == Company::Waiter;
-        if waits {
-            self.hire(!sends)?;
+        if waits && sends {
+            self.hire(false)?;
         }
         let (lap, waiting) = (self.cell.fill.lap(), self.cell.fill.waiting());
         let lap = if waits && !sends { 0 } else { lap };
@@ -185,6 +185,8 @@ impl<'a> World<'a> {
             }
             self.ledger.must.extend((lap..lap + waiting).map(|n| id(source::VICTIM, n)));
         } else if waits {
+            // The victim is there first: a broadcast is for those who are.
+            self.hire(true)?;
             led.go(SOON);
             self.wait_until_asleep()?;
         } else {
@@ -284,6 +286,12 @@ impl<'a> World<'a> {
             led.step();
         }
         Ok(there)
+    }
+
+    /// Leads one through its whole verb.
+    pub fn course(&mut self, led: &mut Led, sends: bool) -> Result<Course, String> {
+        let image = self.site.image();
+        Course::of(led, || image.hash(), || self.unblock(sends))
     }
 
     /// Takes the led one so many steps on; a sleeper is helped on. False: its verb was over.
@@ -628,10 +636,13 @@ impl<'a> World<'a> {
                 _ => {}
             }
         }
-        if !(stream && sends) {
-            self.settle(&mut None)?;
+        // Nobody is left who has seen all.
+        let bereft = sends && (stream || self.cell.kind.casts());
+        if bereft {
+            return Ok(());
         }
-        self.ledger.judge(self.cell.kind, stream && sends)
+        self.settle(&mut None)?;
+        self.ledger.judge(self.cell.kind, false)
     }
 }
 
