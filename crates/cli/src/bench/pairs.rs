@@ -9,7 +9,7 @@
 //!
 //! Imports: cases, busy, time.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use annulus_measure::cores::Cores;
 use annulus_measure::pair::{Options, Proof};
@@ -111,9 +111,7 @@ pub fn run(cases: &[Case], cores: Cores, time: Time, progress: &mut Progress) ->
         _ => cores,
     };
     let _busy = (mode == Mode::Busy).then(|| Busy::start(cores.peer));
-    while !time.is_over()
-        && let Some(mut table) = Table::set(&mut trials, cores, time.patience)
-    {
+    while let Some(mut table) = Table::set(&mut trials, cores, time) {
         // Whatever breaks the pair costs the case at fault its place, and starts it anew.
         if table.rounds(&mut trials, time, progress).is_ok() {
             break;
@@ -138,11 +136,11 @@ struct Table {
 
 impl Table {
     /// Starts a pair for all trials that have not failed; those that keep it from starting
-    /// have. `None` if none is left.
-    fn set(trials: &mut [Trial], cores: Cores, patience: Duration) -> Option<Table> {
-        let options = Options { limit: patience, ..Options::default() };
+    /// have. `None` if none is left, or no time.
+    fn set(trials: &mut [Trial], cores: Cores, time: Time) -> Option<Table> {
+        let options = Options { limit: time.patience, ..Options::default() };
         let start = |lanes: &[Lane]| Pair::start_on(cores, lanes, &options);
-        loop {
+        while !time.is_over() {
             let alive: Vec<usize> =
                 (0..trials.len()).filter(|&at| trials[at].failed.is_none()).collect();
             let raw = trials[*alive.first()?].raw();
@@ -165,12 +163,12 @@ impl Table {
                     found = true;
                 }
             }
-            if !found {
-                for &at in &alive {
-                    trials[at].failed = Some(error.to_string());
-                }
+            // Nobody's: there is not enough of something for all of them.
+            if let (false, Some(&last)) = (found, alive.last()) {
+                trials[last].failed = Some(format!("not beside the others: {error}"));
             }
         }
+        None
     }
 
     /// Warms up and takes samples in turns. An error has been noted with its trial.
