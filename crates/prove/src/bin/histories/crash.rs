@@ -12,13 +12,16 @@ use annulus_prove::ground::{Place, Site};
 use annulus_prove::wgl::{self, Verdict};
 use nix::sys::signal::{Signal, kill};
 
-use crate::log::{Log, Part, Record, stage};
-use crate::players::{Message, Player};
+use crate::log::{Log, Part, Record, Said, stage};
+use crate::players::{self, Message, Player};
 use crate::queue::Queue;
 use crate::stage::{HANG, Scene, Stage};
 use crate::stamp;
 use crate::tally::Tally;
 use crate::{patient, read};
+
+/// Longer than a slice.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Some of them, on one ring.
 pub fn set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
@@ -87,7 +90,7 @@ fn one(
     if stops {
         // Long enough to look for the dead while a living one is stopped.
         for _ in 0..3 {
-            crate::players::one_in_time(&mut receiver, &mut part, Duration::from_millis(3));
+            players::one_in_time(&mut receiver, &mut part, PATIENCE);
         }
         signal(stage, Signal::SIGCONT)?;
     }
@@ -95,14 +98,17 @@ fn one(
     let (start, mut quiet) = (Instant::now(), 0);
     let settled = |seat| matches!(site.seat(seat).0, 0 | 1 | 3 | 4);
     while quiet < 2 || !(0..2 * site.ring.seats()).all(settled) {
-        let got = crate::players::one_in_time(&mut receiver, &mut part, Duration::from_millis(3));
+        let got = players::one_in_time(&mut receiver, &mut part, PATIENCE);
         quiet = if got { 0 } else { quiet + 1 };
         if start.elapsed() > HANG / 2 {
             let seats: Vec<_> = (0..2 * site.ring.seats()).map(|seat| site.seat(seat)).collect();
             return Err(format!("the dead are not settled: {seats:x?}"));
         }
     }
-    receiver.drain(&mut part);
+    // And then nothing: no position that nobody settles.
+    if !(0..64).any(|_| players::try_one(&mut receiver, &mut part) == Said::Empty) {
+        return Err("what is left is stalled, and the dead are settled".to_owned());
+    }
     drop(receiver);
     let records = stage.records(history);
     let mut lanes: Vec<_> = (0..records.len())

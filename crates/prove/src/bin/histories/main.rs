@@ -48,9 +48,9 @@ const SETS: &[(&str, Set, u64, u64)] = &[
     ("mpmc", mpmc_set, 600, 40_000),
     ("lossless", lossless_set, 400, 15_000),
     ("broadcast", broadcast_set, 400, 15_000),
-    ("crash", crash::set, 60, 10_000),
-    ("long spsc", long_spsc, 2, 60),
-    ("long mpmc", long_mpmc, 2, 60),
+    ("crash", crash::set, 150, 10_000),
+    ("long spsc", long_spsc, 1, 60),
+    ("long mpmc", long_mpmc, 1, 60),
 ];
 
 fn main() -> ExitCode {

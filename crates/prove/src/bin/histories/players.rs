@@ -338,3 +338,9 @@ pub fn one_in_time(
     entry.done(said);
     matches!(said, Said::Some(_) | Said::Again)
 }
+
+/// One receive without waiting.
+pub fn try_one(receiver: &mut mpmc::Receiver<Message>, part: &mut Part<'_>) -> Said {
+    let marked = |receiver: &mpmc::Receiver<Message>| receiver.last().redelivered;
+    copied!(receiver, part, 2, marked)
+}
