@@ -93,11 +93,11 @@ pub fn run(wanted: &Wanted) -> exit::Result {
     }
     // Before the time is spent: a place that can't be written.
     if let Some(file) = &wanted.json {
-        write(file, "[]\n")?;
+        open(file)?;
     }
     if let Some(directory) = &wanted.report {
         std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
-        write(&directory.join(PAGE), "")?;
+        open(&directory.join(PAGE))?;
     }
     let (rows, mut about) = measure(&groups, wanted.quick)?;
     let aims = aims::of(&rows);
@@ -147,6 +147,12 @@ fn measure(groups: &[Group], quick: bool) -> exit::Result<(Vec<Row>, Value)> {
     drop(progress);
     let about = facts.json(two, quick, began.elapsed());
     Ok((rows, about))
+}
+
+/// Nothing is written yet, and what stands there stays until then.
+fn open(path: &Path) -> exit::Result {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    file.map(drop).map_err(|error| unwritable(path, &error))
 }
 
 fn write(path: &Path, text: &str) -> exit::Result {
