@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   to and fro   main ── ping ──▶ echo ── pong ──▶ main          "not empty", one sleeper
-//!   one way      main ── as few slots as can be ──▶ sink         "not full" too
+//!   straight     main ── as few slots as can be ──▶ sink         "not full" too
 //!   crowd        main ── work ──▶ three, each of whom takes one and waits to be let go on
 //! ```
 
@@ -27,7 +27,7 @@ const CROWD: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     ToAndFro,
-    OneWay,
+    Straight,
     /// Several sleep on "not empty".
     Crowd,
     /// Several sleep on "not full".
@@ -39,7 +39,7 @@ impl Way {
     pub fn of(cell: &Cell) -> Vec<Self> {
         let mut ways = vec![Self::ToAndFro];
         if cell.kind.fills() {
-            ways.push(Self::OneWay);
+            ways.push(Self::Straight);
         }
         if matches!(cell.kind, Kind::Mpmc | Kind::Frames) && !cell.set {
             ways.extend([Self::Crowd, Self::CrowdOfSenders]);
@@ -70,8 +70,8 @@ pub struct Limit {
 pub fn run(cell: &Cell, way: Way, limit: &Limit, options: &Options) -> Result<Sum, String> {
     let mut run = Run { cell: *cell, rings: Vec::new(), names: Vec::new(), sum: Sum::default() };
     match way {
-        Way::ToAndFro => run.to_and_fro(limit, options)?,
-        Way::OneWay => run.one_way(limit, options)?,
+        Way::ToAndFro => run.there_and_back(limit, options)?,
+        Way::Straight => run.straight(limit, options)?,
         Way::Crowd => run.crowd(false, limit, options)?,
         Way::CrowdOfSenders => run.crowd(true, limit, options)?,
     }
@@ -142,7 +142,7 @@ impl Run {
         self.sum.hand_offs < limit.count && Instant::now() < limit.until
     }
 
-    fn to_and_fro(&mut self, limit: &Limit, options: &Options) -> Result<(), String> {
+    fn there_and_back(&mut self, limit: &Limit, options: &Options) -> Result<(), String> {
         let cell = self.cell;
         let (ping, pong) = (self.ring(&cell)?, self.ring(&cell)?);
         let (mut sender, mut receiver) = (self.end(ping, true)?, self.end(pong, false)?);
@@ -160,7 +160,7 @@ impl Run {
         Ok(())
     }
 
-    fn one_way(&mut self, limit: &Limit, options: &Options) -> Result<(), String> {
+    fn straight(&mut self, limit: &Limit, options: &Options) -> Result<(), String> {
         let cell = self.cell;
         let ring = self.ring(&cell)?;
         let hello = self.ring(&cell.own())?;

@@ -59,9 +59,9 @@ pub struct Bench {
 pub enum Met {
     /// All as it should be.
     Well,
-    /// It went another way, and did not come there.
+    /// The same, but that the notifier had nobody to wake, and did not come to its place.
     Never,
-    /// The same, and it is of no use any more.
+    /// One of them went another way, and is of no use any more.
     Broken,
     /// Somebody sleeps on a ready ring, or ended.
     Wrong(&'static str),
@@ -102,7 +102,7 @@ impl Bench {
         let mut bench = Self { cell, waits, stuck, ring, _name: name, waiter, notifier, other };
         // The first calls do what is done once.
         for _ in 0..3 {
-            if bench.meet(None, 0) != Met::Well {
+            if bench.meet(None, None) != Met::Well {
                 return Err(format!("{cell}: does not even work undisturbed"));
             }
         }
@@ -126,52 +126,57 @@ impl Bench {
             }
         }
         // It sleeps; two rounds bring all to where they were.
-        let _ = self.rest();
+        let _ = self.rest(false);
         places
     }
 
-    /// How many instructions the notifier's call has if somebody sleeps.
-    pub fn steps(&mut self) -> u64 {
+    /// The places of the notifier's call if somebody sleeps.
+    pub fn notifier_places(&mut self) -> Vec<Place> {
         let _ = settle(&mut self.waiter);
-        let before = self.notifier.steps();
-        while self.notifier.step() == Step::Stepped {}
-        let steps = self.notifier.steps() - before;
-        let _ = self.rest();
-        steps
+        let (mut places, mut times) = (Vec::new(), HashMap::new());
+        loop {
+            let at = self.notifier.at();
+            let count = times.entry(at).or_insert(0);
+            *count += 1;
+            places.push((at, *count));
+            if self.notifier.step() != Step::Stepped {
+                break;
+            }
+        }
+        let _ = self.rest(false);
+        places
     }
 
-    /// Stops the waiter at a place (`None`: lets it be), runs the notifier `steps` far,
-    /// lets the waiter go on, then the notifier; and a second round.
-    pub fn meet(&mut self, place: Option<Place>, steps: u64) -> Met {
+    /// Brings the waiter to a place (`None`: lets it be), then the notifier to one, lets the
+    /// waiter go on, then the notifier; and a second round.
+    pub fn meet(&mut self, waiter: Option<Place>, notifier: Option<Place>) -> Met {
         if let Some(other) = &mut self.other
             && settle(other) != Settled::Asleep
         {
             return Met::Wrong("the other one did not fall asleep");
         }
-        let mut never = false;
-        if let Some((address, times)) = place {
+        let mut notified = false;
+        for (led, place) in [(&mut self.waiter, waiter), (&mut self.notifier, notifier)] {
+            let Some((address, times)) = place else { continue };
             // The first time it comes by may be now.
-            let times = times - u64::from(self.waiter.at() == address);
-            match self.waiter.run_to(address, times, COMES) {
+            let times = times - u64::from(led.at() == address);
+            match led.run_to(address, times, COMES) {
                 Step::Stepped => {}
+                // Nobody to wake: its call is over. The waiter's can't be.
+                Step::Marker => notified = true,
                 // The breakpoint is still there.
-                Step::Blocked => return Met::Broken,
-                _ => never = true,
+                _ => return Met::Broken,
             }
         }
-        for _ in 0..steps {
-            if self.notifier.step() != Step::Stepped {
-                break;
-            }
-        }
-        match self.rest() {
-            Met::Well if never => Met::Never,
+        match self.rest(notified) {
+            Met::Well if notified => Met::Never,
             met => met,
         }
     }
 
     /// From wherever they are to the beginnings of their next calls.
-    fn rest(&mut self) -> Met {
+    /// `notified`: the notifier's first call is over.
+    fn rest(&mut self, notified: bool) -> Met {
         // In a crowd whoever is done keeps out of the second round, which is the other's.
         let crowd = self.other.is_some();
         let mut done = false;
@@ -186,7 +191,7 @@ impl Bench {
             }
             Settled::Gone => return Met::Wrong("the waiter ended, or never settled"),
         }
-        if !self.notify() {
+        if !notified && !self.notify() {
             return Met::Wrong("the notifier did not end its call");
         }
         if !crowd && !done {

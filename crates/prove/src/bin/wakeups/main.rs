@@ -91,25 +91,39 @@ fn pairs_part(options: &Options, report: &Report) {
     if benches.is_empty() {
         return;
     }
-    let time = Duration::from_secs(QUICK_LOCKSTEP) / benches.len() as u32;
+    let there_are = benches.len();
+    let mut random = Random(options.seed);
+    for at in (1..there_are).rev() {
+        benches.swap(at, random.below(at as u64 + 1) as usize);
+    }
+    if options.bug.is_some() {
+        // The bugs are in the code that all share: with one who sleeps, and with several.
+        benches.retain(|(cell, ..)| cell.kind == Kind::Mpmc && !cell.set);
+        benches.sort_by_key(|(_, waits, crowd)| (*waits == For::Room, *crowd));
+    }
+    let until = Instant::now() + Duration::from_secs(QUICK_LOCKSTEP);
     let mut sums = Pairs::default();
-    for (nth, (cell, waits, crowd)) in benches.iter().copied().enumerate() {
-        let random = Random(options.seed.wrapping_add(nth as u64));
-        let mut bench = PairsOf { cell, waits, crowd, random, time, places: Vec::new(), steps: 0 };
-        if let Err(why) = bench.run(options, report, &mut sums) {
+    for (cell, waits, crowd) in benches {
+        if options.depth == Depth::Quick && Instant::now() > until {
+            break;
+        }
+        let mut pairs = PairsOf { cell, waits, crowd, ..PairsOf::new(&mut random) };
+        if let Err(why) = pairs.run(options, report, &mut sums) {
             report.found(format!("lockstep {cell} {waits:?}: {why}"));
         }
-        report.progress(format!("lockstep: {} of {} cells", nth + 1, benches.len()));
+        sums.cells += 1;
+        report.progress(format!("lockstep: {} of {there_are} cells", sums.cells));
         if options.bug.is_some() && report.findings() > 0 {
             break;
         }
     }
-    report.figure("lockstep: cells", benches.len());
+    report.figure("lockstep: cells", format!("{} of {there_are}", sums.cells));
     report.figure("lockstep: places in waiters", sums.places);
     report.figure("lockstep: places in notifiers", sums.steps);
-    report.figure("lockstep: pairs there are", sums.there_are);
+    report.figure("lockstep: pairs there are in these", sums.there_are);
     report.figure("lockstep: pairs run", sums.run);
-    report.figure("lockstep: pairs that went another way", sums.never);
+    report.figure("lockstep: of them, nobody to wake yet", sums.never);
+    report.figure("lockstep: pairs that went another way", sums.broken);
     report.figure("lockstep: lost wake-ups", sums.lost);
     report.figure("lockstep: rescues", sums.rescues);
 }
@@ -117,14 +131,19 @@ fn pairs_part(options: &Options, report: &Report) {
 /// What came of all pairs.
 #[derive(Default)]
 struct Pairs {
+    cells: u64,
     places: u64,
     steps: u64,
     there_are: u64,
     run: u64,
     never: u64,
+    broken: u64,
     lost: u64,
     rescues: u64,
 }
+
+/// How long a quick campaign stays with one cell.
+const A_CELL: Duration = Duration::from_millis(600);
 
 /// The pairs of one cell.
 struct PairsOf {
@@ -132,51 +151,58 @@ struct PairsOf {
     waits: For,
     crowd: bool,
     random: Random,
-    time: Duration,
-    places: Vec<Place>,
-    steps: u64,
+    waiter: Vec<Place>,
+    notifier: Vec<Place>,
 }
 
 impl PairsOf {
+    fn new(random: &mut Random) -> Self {
+        let random = Random(random.below(u64::MAX));
+        let (waits, crowd) = (For::Message, false);
+        Self { cell: Cell::all()[0], waits, crowd, random, waiter: vec![], notifier: vec![] }
+    }
+
     fn bench(&self, options: &Options) -> Result<Bench, String> {
         Bench::new(self.cell, self.waits, self.crowd, stuck(options), options)
     }
 
     fn run(&mut self, options: &Options, report: &Report, sums: &mut Pairs) -> Result<(), String> {
-        let began = Instant::now();
         let mut bench = self.bench(options)?;
-        self.places = bench.places();
-        self.steps = bench.steps();
-        let all = (self.places.len() as u64 + 1) * (self.steps + 1);
-        sums.places += self.places.len() as u64;
-        sums.steps += self.steps;
+        self.waiter = bench.places();
+        self.notifier = bench.notifier_places();
+        let all = (self.waiter.len() as u64 + 1) * (self.notifier.len() as u64 + 1);
+        sums.places += self.waiter.len() as u64;
+        sums.steps += self.notifier.len() as u64;
         sums.there_are += all;
-        let mut nth = 0;
+        let (began, mut nth) = (Instant::now(), 0);
+        let time = if options.bug.is_some() { 6 * A_CELL } else { A_CELL };
         loop {
             let over = match options.depth {
-                Depth::Quick => began.elapsed() > self.time,
+                Depth::Quick => began.elapsed() > time,
                 Depth::Full => nth == all,
             };
             if over {
                 break;
             }
-            let (place, steps) = self.pair(options.depth, nth);
+            let (waiter, notifier) = self.pair(options.depth, nth);
             nth += 1;
-            match bench.meet(place, steps) {
+            sums.run += 1;
+            match bench.meet(self.waiter.get(waiter).copied(), self.notifier.get(notifier).copied())
+            {
                 Met::Well => {}
                 Met::Never => sums.never += 1,
                 Met::Broken => {
-                    sums.never += 1;
+                    sums.broken += 1;
                     sums.rescues += bench.rescues();
                     bench = self.bench(options)?;
                 }
                 Met::Wrong(what) => {
                     sums.lost += 1;
-                    let (waiter, name) = (self.nth(place), bench.name());
                     report.found(format!(
-                        "lockstep {name}, waiter at {waiter} of {}, notifier at {steps} of {}: {what}",
-                        self.places.len(),
-                        self.steps
+                        "lockstep {}, waiter at {waiter} of {}, notifier at {notifier} of {}: {what}",
+                        bench.name(),
+                        self.waiter.len(),
+                        self.notifier.len()
                     ));
                     if options.bug.is_some() || sums.lost > 20 {
                         break;
@@ -184,7 +210,6 @@ impl PairsOf {
                     bench = self.bench(options)?;
                 }
             }
-            sums.run += 1;
         }
         sums.rescues += bench.rescues();
         if bench.rescues() > 0 {
@@ -194,31 +219,27 @@ impl PairsOf {
     }
 
     /// All pairs in turn, or some: with the notifier's whole call, with a waiter who has not
-    /// begun, with one who sleeps, and any.
-    fn pair(&mut self, depth: Depth, nth: u64) -> (Option<Place>, u64) {
-        let count = self.places.len() as u64;
-        let (place, steps) = match depth {
-            Depth::Full => (nth / (self.steps + 1), nth % (self.steps + 1)),
+    /// begun, with one who sleeps, and any. The last place and one: none, not begun.
+    fn pair(&mut self, depth: Depth, nth: u64) -> (usize, usize) {
+        let (waiter, notifier) = (self.waiter.len() as u64, self.notifier.len() as u64);
+        let (waiter, notifier) = match depth {
+            Depth::Full => (nth / (notifier + 1), nth % (notifier + 1)),
             Depth::Quick => {
                 // The last quarter is where it notes itself, looks again and falls asleep.
-                let place = match self.random.below(3) {
-                    0 => self.random.below(count),
-                    _ => count - 1 - self.random.below(count / 4),
+                let place = match self.random.below(4) {
+                    0 => self.random.below(waiter),
+                    _ => waiter - 1 - self.random.below(waiter / 4),
                 };
-                let steps = self.random.below(self.steps + 1);
-                match nth % 4 {
-                    0 => (place, self.steps),
-                    1 => (count, steps),
-                    2 => (count - 1, steps),
-                    _ => (place, steps),
+                let other = self.random.below(notifier);
+                match nth % 6 {
+                    0 => (place, notifier - 1),
+                    1 => (waiter, other),
+                    2 => (waiter - 1, other),
+                    _ => (place, other),
                 }
             }
         };
-        (self.places.get(place as usize).copied(), steps)
-    }
-
-    fn nth(&self, place: Option<Place>) -> usize {
-        self.places.iter().position(|other| Some(*other) == place).unwrap_or(0)
+        (waiter as usize, notifier as usize)
     }
 }
 
