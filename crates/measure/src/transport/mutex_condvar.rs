@@ -1,4 +1,5 @@
 //! A shared variable under a process-shared mutex, with a condition variable for each side.
+//! The mutex is robust: the kernel hands it on if its holder is killed.
 //!
 //! ```text
 //!   [ mutex | 64: filled | 128: emptied | 192: full ]   a page, then the message
@@ -28,7 +29,12 @@ const FILLED: usize = 64;
 const EMPTIED: usize = 128;
 const FULL: usize = 192;
 
-/// A killed peer may have held the mutex: how long to wait before looking.
+const NAME: &str = "shared variable";
+
+/// As every C library for Linux has it; libc does not name it.
+const ROBUST: i32 = 1;
+
+/// A killed peer signals no condition: how long to wait before looking.
 const SLICE: Duration = Duration::from_millis(100);
 
 impl Mechanism for MutexCondvar {
@@ -62,6 +68,8 @@ fn initialise(shared: &Shared) -> nix::Result<()> {
     let share = libc::PTHREAD_PROCESS_SHARED;
     // SAFETY: filled just now.
     answer(unsafe { libc::pthread_mutexattr_setpshared(kind.as_mut_ptr(), share) })?;
+    // SAFETY: as above.
+    answer(unsafe { libc::pthread_mutexattr_setrobust(kind.as_mut_ptr(), ROBUST) })?;
     let mutex = shared.span(MUTEX, size_of::<libc::pthread_mutex_t>()).cast();
     // SAFETY: memory for a mutex, aligned to 64, that nobody else knows of yet.
     answer(unsafe { libc::pthread_mutex_init(mutex, kind.as_ptr()) })?;
@@ -108,16 +116,22 @@ impl End {
 
     fn lock(&self) -> Result<(), Error> {
         // SAFETY: initialised before either end was made.
-        while answer(unsafe { libc::pthread_mutex_trylock(self.mutex()) }).is_err() {
-            let until = after_a_slice();
-            // SAFETY: as above.
-            match answer(unsafe { libc::pthread_mutex_timedlock(self.mutex(), &until) }) {
-                Ok(()) => break,
-                Err(Errno::ETIMEDOUT) => self.spin.interrupted()?,
-                Err(errno) => return Err(Error::system("pthread_mutex_lock")(errno)),
+        let outcome = answer(unsafe { libc::pthread_mutex_lock(self.mutex()) });
+        self.locked("pthread_mutex_lock", outcome)
+    }
+
+    /// What the mutex said to one who wanted it.
+    fn locked(&self, what: &'static str, outcome: nix::Result<()>) -> Result<(), Error> {
+        match outcome {
+            Ok(()) => Ok(()),
+            // Killed with the mutex, perhaps half way: unlocked like this, nobody gets it.
+            Err(Errno::EOWNERDEAD) => {
+                self.unlock()?;
+                Err(Error::Disconnected { transport: NAME })
             }
+            Err(Errno::ENOTRECOVERABLE) => Err(Error::Disconnected { transport: NAME }),
+            Err(errno) => Err(Error::system(what)(errno)),
         }
-        Ok(())
     }
 
     fn unlock(&self) -> Result<(), Error> {
@@ -143,14 +157,13 @@ impl End {
             let woken =
                 unsafe { libc::pthread_cond_timedwait(self.event(event), self.mutex(), &until) };
             match answer(woken) {
-                Ok(()) => {}
                 Err(Errno::ETIMEDOUT) => {
                     if let Err(error) = self.spin.interrupted() {
                         self.unlock()?;
                         return Err(error);
                     }
                 }
-                Err(errno) => return Err(Error::system("pthread_cond_timedwait")(errno)),
+                outcome => self.locked("pthread_cond_timedwait", outcome)?,
             }
         }
         Ok(())
