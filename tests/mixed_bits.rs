@@ -26,8 +26,8 @@ macro_rules! with_other {
     };
 }
 
-const MANY: u64 = 20_000;
-const SOME: u64 = 1_000;
+const MANY: u64 = 3_000;
+const SOME: u64 = 300;
 const EITHER: [Who; 2] = [Who::Own, Who::Other];
 /// How often one side is killed.
 const KILLS: usize = 24;
@@ -90,6 +90,8 @@ fn pair<'a>(
         sending = start((family, sender, sends), what, &mut made, &to_send);
     }
     for child in [&mut receiving, &mut sending] {
+        // The watchdogs see to it that they come on, if slowly.
+        child.set_deadline(Duration::from_secs(300));
         child.expect("sits");
         child.say("go");
     }
