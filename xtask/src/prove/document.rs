@@ -64,13 +64,40 @@ fn hunts(state: &State) -> String {
     format!("\n| seeded bug | author | caught by |\n|---|---|---|\n{text}")
 }
 
-/// Puts the table between its marks.
+/// Puts the tables between their marks: of all figures, and of each guarantee's.
 pub fn write(state: &State) -> Result<()> {
-    let path = cargo::root().join("docs/verification.md");
+    put("verification.md", &state.depth().to_string(), &table(state))?;
+    put("guarantees.md", &format!("campaigns {}", state.depth()), &guarantees(state))
+}
+
+fn put(document: &str, name: &str, table: &str) -> Result<()> {
+    let path = cargo::root().join("docs").join(document);
     let text = fs::read_to_string(&path).with_context(|| format!("can't read {path:?}"))?;
-    let text = replaced(&text, &state.depth().to_string(), &table(state))
-        .with_context(|| format!("{path:?} has no marks for {}", state.depth()))?;
+    let text = replaced(&text, name, table)
+        .with_context(|| format!("{path:?} has no marks for {name}"))?;
     fs::write(&path, text).with_context(|| format!("can't write {path:?}"))
+}
+
+/// The numbered lines of docs/guarantees.md that a campaign can show.
+const LINES: [&str; 11] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "11", "12"];
+
+/// For each guarantee the campaigns that show it, each with its first figure.
+fn guarantees(state: &State) -> String {
+    let mut text = format!("{}.\n\n| line | campaigns |\n|---|---|\n", state.when());
+    for line in LINES {
+        let shows = |shows: &str| shows.split(", ").any(|shown| shown == line);
+        let cells = CAMPAIGNS.iter().filter(|campaign| shows(campaign.shows)).map(|campaign| {
+            let outcome = state.outcome(campaign.name);
+            let figure = match outcome {
+                None => "not run".into(),
+                Some(outcome) if !outcome.passed() => "**failed**".into(),
+                Some(outcome) => outcome.first().unwrap_or("skipped".into()),
+            };
+            format!("{}: {figure}", campaign.name)
+        });
+        let _ = writeln!(text, "| {line} | {} |", cells.collect::<Vec<_>>().join("; "));
+    }
+    text
 }
 
 fn replaced(text: &str, name: &str, table: &str) -> Option<String> {

@@ -77,6 +77,12 @@ impl Outcome {
         parts.join(", ")
     }
 
+    /// The figure that says most.
+    pub fn first(&self) -> Option<String> {
+        let figure = self.figures.first().map(|(name, value)| format!("{value} {name}"));
+        figure.or((self.passed > 0).then(|| format!("{} tests", self.passed)))
+    }
+
     /// For [`State`](super::state::State).
     pub fn to_json(&self) -> Value {
         json!({
