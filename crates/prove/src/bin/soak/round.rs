@@ -11,7 +11,7 @@ use crate::Plan;
 use crate::ledger::{AGAIN, BLOCK, BLOCKS, GOT, Ledger};
 use crate::letters::Letter;
 use crate::totals::Totals;
-use crate::work::{self, Reader};
+use crate::work::{self, Diet, Reader};
 
 /// Longest life of a process, if the campaign forgets it.
 const LIFETIME: u32 = 300;
@@ -27,6 +27,7 @@ struct Round<'a, const N: usize> {
     random: Random,
     totals: Totals,
     plan: Plan,
+    diet: Diet,
 }
 
 /// A ring, its kills and its account.
@@ -39,6 +40,7 @@ fn one<const N: usize>(plan: &Plan, random: &mut Random) -> Result<Totals, Strin
     let seats = 2 + random.below(3);
     let sides = [2 + random.below(2), 2 + random.below(2)].map(|lives| lives.min(seats));
     let capacity = *random.pick(&[2, 64, 1024, 1024, 4096, 4096]);
+    let diet = *random.pick(&[Diet::All, Diet::All, Diet::Guards, Diet::Singles]);
     let options = Ring::<Letter<N>>::options().capacity(capacity).seats(seats);
     let options = options.spin(Duration::from_nanos(200)).yielding(Duration::from_micros(5));
     let options = options.slice(Duration::from_millis(2));
@@ -52,15 +54,12 @@ fn one<const N: usize>(plan: &Plan, random: &mut Random) -> Result<Totals, Strin
         random: Random::new(random.next()),
         totals: Totals { rings: 1, ..Totals::default() },
         plan: *plan,
+        diet,
     };
     let outcome = round.run().and_then(|()| round.finish()).and_then(|()| round.check());
     let totals = round.totals;
-    let what = |what| {
-        format!(
-            "{what}; {place:?}, {sides:?} lives, {seats} seats, \
-                               capacity {capacity}, {N} words; {totals}"
-        )
-    };
+    let ring = format!("{place:?}, {sides:?} lives, {seats} seats, capacity {capacity}, {N} words");
+    let what = |what| format!("{what}; {ring}, {diet:?}; {totals}");
     outcome.map(|()| totals).map_err(what)
 }
 
@@ -68,6 +67,7 @@ impl<const N: usize> Round<'_, N> {
     fn begin(&mut self, who: usize) {
         let (site, ledger) = (self.site, &self.ledger);
         let (life, random) = (self.born, Random::new(self.random.next()));
+        let diet = self.diet;
         let sends = who < self.senders;
         self.born += 1;
         ledger.journals[who].clear();
@@ -76,7 +76,7 @@ impl<const N: usize> Round<'_, N> {
             if sends {
                 work::send(&ring, (ledger, who, life), random);
             } else {
-                work::receive(&ring, (ledger, who), random);
+                work::receive(&ring, (ledger, who), diet, random);
             }
         }));
     }

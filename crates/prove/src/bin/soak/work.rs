@@ -192,10 +192,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What receivers do on a ring, so that what may be in doubt there is known the better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Diet {
+    /// Everything.
+    All,
+    /// Guards alone: nothing is ever in doubt.
+    Guards,
+    /// One message by copy: one is in doubt for each death at most.
+    Singles,
+}
+
 /// A receiver's life.
 pub fn receive<const N: usize>(
     ring: &Ring<Letter<N>>,
     (ledger, who): (&Ledger, usize),
+    diet: Diet,
     mut random: Random,
 ) {
     let own = &ledger.journals[who];
@@ -214,7 +226,11 @@ pub fn receive<const N: usize>(
             rest(ledger, own);
         }
         forgot = false;
-        let verb = random.below(16);
+        let verb = match diet {
+            Diet::All => random.below(16),
+            Diet::Guards => 13 + random.below(3),
+            Diet::Singles => 9 + random.below(4),
+        };
         let many = if verb < 9 { length(&mut random) } else { 1 };
         own.again.set(many as u64);
         if verb >= 13 {
