@@ -19,19 +19,26 @@ use crate::verbs::{BATCH, Verb};
 /// A message: a number, and two more words that say the same.
 pub type Message = [u64; 3];
 
+/// One that is copied by the processor's string instruction: many rounds of one.
+pub type Long = [u64; 96];
+
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The message of a number.
-pub fn pack(id: u64) -> Message {
-    [id, id.wrapping_mul(SPREAD), !id]
+pub fn pack<const N: usize>(id: u64) -> [u64; N] {
+    core::array::from_fn(|n| match n {
+        0 => id,
+        1 => id.wrapping_mul(SPREAD),
+        n => !id ^ (n as u64 - 2).rotate_right(8),
+    })
 }
 
 /// The number of a message, or that it is torn.
-pub fn unpack(message: &Message) -> Result<u64, String> {
+pub fn unpack<const N: usize>(message: &[u64; N]) -> Result<u64, String> {
     if *message == pack(message[0]) { Ok(message[0]) } else { Err(format!("torn: {message:x?}")) }
 }
 
-fn batch(first: u64) -> [Message; BATCH] {
+fn batch<const N: usize>(first: u64) -> [[u64; N]; BATCH] {
     core::array::from_fn(|n| pack(first + n as u64))
 }
 
@@ -72,7 +79,7 @@ fn sent(journal: Journal, ids: impl IntoIterator<Item = u64>) {
     }
 }
 
-fn returned(journal: Journal, message: &Message, marked: bool) {
+fn returned<const N: usize>(journal: Journal, message: &[u64; N], marked: bool) {
     journal.note(unpack(message).map_or(Note::Wrong(message[0]), |id| Note::Returned(id, marked)));
 }
 
@@ -115,6 +122,7 @@ fn refused(journal: Journal, error: &TryRecvError) {
 /// What spsc and mpmc senders do alike.
 macro_rules! sender_with_reservations {
     ($sender:ty, |$this:ident| $position:expr) => {
+        #[allow(clippy::forget_non_drop, reason = "an spsc ring's reservation holds nothing")]
         impl Tx for $sender {
             fn send(&mut self, id: u64, time: Duration) -> Result<Got, String> {
                 match self.send_timeout(pack(id), time) {
@@ -124,7 +132,7 @@ macro_rules! sender_with_reservations {
             }
 
             fn act(mut self: Box<Self>, verb: Verb, first: u64, journal: Journal) {
-                let (one, many) = (pack(first), batch(first));
+                let (one, many): (_, [_; BATCH]) = (pack(first), batch(first));
                 marker();
                 match verb {
                     Verb::TrySend => match self.try_send(one) {
@@ -188,6 +196,7 @@ macro_rules! sender_with_reservations {
 }
 
 sender_with_reservations!(spsc::Sender<Message>, |this| spsc::Sender::position(this));
+sender_with_reservations!(spsc::Sender<Long>, |this| spsc::Sender::position(this));
 sender_with_reservations!(mpmc::Sender<Message>, |_this| 0);
 
 /// Whether what was received last was marked.
@@ -198,7 +207,7 @@ trait Marks {
     fn marked(&self, before: u64) -> bool;
 }
 
-impl Marks for spsc::Receiver<Message> {
+impl<const N: usize> Marks for spsc::Receiver<[u64; N]> {
     fn before(&self) -> u64 {
         self.position()
     }
@@ -218,7 +227,7 @@ impl Marks for mpmc::Receiver<Message> {
 
 /// What spsc and mpmc receivers do alike.
 macro_rules! receiver_with_guards {
-    ($receiver:ty) => {
+    ($receiver:ty, $words:literal) => {
         impl Rx for $receiver {
             fn recv(&mut self, time: Duration) -> Result<Got, String> {
                 let before = self.before();
@@ -229,7 +238,7 @@ macro_rules! receiver_with_guards {
             }
 
             fn act(mut self: Box<Self>, verb: Verb, journal: Journal) {
-                let mut many = [[0; 3]; BATCH];
+                let mut many = [[0; $words]; BATCH];
                 let before = self.before();
                 marker();
                 match verb {
@@ -304,8 +313,9 @@ macro_rules! receiver_with_guards {
     };
 }
 
-receiver_with_guards!(spsc::Receiver<Message>);
-receiver_with_guards!(mpmc::Receiver<Message>);
+receiver_with_guards!(spsc::Receiver<Message>, 3);
+receiver_with_guards!(spsc::Receiver<Long>, 96);
+receiver_with_guards!(mpmc::Receiver<Message>, 3);
 
 impl Tx for broadcast::Sender<Message> {
     fn send(&mut self, id: u64, time: Duration) -> Result<Got, String> {
@@ -316,7 +326,7 @@ impl Tx for broadcast::Sender<Message> {
     }
 
     fn act(mut self: Box<Self>, verb: Verb, first: u64, journal: Journal) {
-        let (one, many) = (pack(first), batch(first));
+        let (one, many): (_, [_; BATCH]) = (pack(first), batch(first));
         marker();
         match verb {
             Verb::TrySend => {

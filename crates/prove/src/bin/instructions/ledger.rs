@@ -153,7 +153,8 @@ impl Ledger {
                 }
             }
             let marks = times.values().any(|marked| *marked);
-            if marks && kind == Kind::Spsc && !exposes && receivers.len() == 1 {
+            if marks && matches!(kind, Kind::Spsc | Kind::Long) && !exposes && receivers.len() == 1
+            {
                 return Err(format!("marked, though {name:?} exposed nothing"));
             }
         }

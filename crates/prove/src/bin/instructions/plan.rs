@@ -131,8 +131,10 @@ impl std::fmt::Display for Try {
 /// How much of a cell is tried.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
-    /// Points, all if there are no more.
-    pub most: usize,
+    /// A verb of so many points at most has them all tried.
+    pub all: usize,
+    /// A longer one so many of them.
+    pub sample: usize,
     /// Distinct images after which a second one comes.
     pub images: usize,
     pub seed: u64,
@@ -236,11 +238,10 @@ impl Shop {
                 let before = |image: &u64| *image <= first_sleep;
                 let images: Vec<u64> = course.images.iter().copied().filter(before).collect();
                 let images = sample(&images, extent.images, extent.seed);
-                let most = (extent.most / images.len().max(1)).max(8);
                 for after in images {
                     let point = Point { after, inside: false };
                     let second = self.second(cell, verb, &course, point)?;
-                    let points = points(&second, Extent { most, ..extent }).into_iter();
+                    let points = points(&second, extent).into_iter();
                     let number = plan.seconds.len();
                     let both = |it| Try { second: Some((number, it)), ..one(point) };
                     plan.tries.extend(points.map(both));
@@ -268,7 +269,7 @@ fn points(course: &Course, extent: Extent) -> Vec<Point> {
     let outside = |after| Point { after, inside: false };
     let inside = course.sleeps.iter().map(|&after| Point { after, inside: true });
     let all = course.steps as usize + 1;
-    if all + course.sleeps.len() <= extent.most {
+    if all + course.sleeps.len() <= extent.all {
         return (0..=course.steps).map(outside).chain(inside).collect();
     }
     let mut points: BTreeSet<Point> = inside.collect();
@@ -276,9 +277,9 @@ fn points(course: &Course, extent: Extent) -> Vec<Point> {
     let near: BTreeSet<u64> =
         edges.flat_map(|&at| [at.saturating_sub(1), at, (at + 1).min(course.steps)]).collect();
     let near: Vec<u64> = near.into_iter().collect();
-    points.extend(sample(&near, extent.most, extent.seed).into_iter().map(outside));
+    points.extend(sample(&near, extent.sample * 3 / 4, extent.seed).into_iter().map(outside));
     let mut random = extent.seed;
-    while points.len() < extent.most {
+    while points.len() < extent.sample {
         points.insert(outside(next(&mut random) % (course.steps + 1)));
     }
     points.into_iter().collect()
@@ -293,15 +294,15 @@ fn rivals(course: &Course, extent: Extent) -> Vec<Try> {
         rival: Some(rival),
         second: None,
     };
-    if pairs as usize <= extent.most {
+    if pairs as usize <= extent.all {
         return (0..=steps).flat_map(|k1| (k1..=steps).map(move |k2| pair(k1, k2))).collect();
     }
     // Every place of the operation is followed by kills soon after it, where an exchange that
     // it made fail is met, and by others anywhere.
     let mut random = extent.seed;
-    let each = (extent.most as u64 / (steps + 1)).max(1);
+    let each = (extent.sample as u64 / (steps + 1)).max(1);
     let places: Vec<u64> = (0..=steps).collect();
-    let places = sample(&places, extent.most, extent.seed);
+    let places = sample(&places, extent.sample, extent.seed);
     places
         .into_iter()
         .flat_map(|k1| {

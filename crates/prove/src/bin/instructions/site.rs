@@ -12,12 +12,13 @@ use std::time::Duration;
 use annulus::{Error, Options, RingKind, broadcast, mpmc, spsc, stream};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::ends::{Message, RECORD, Rx, Tx};
+use crate::ends::{Long, Message, RECORD, Rx, Tx};
 use crate::verbs::{CAPACITY, Kind, Place};
 
 /// An opened ring.
 pub enum Ring {
     Spsc(spsc::Ring<Message>),
+    Long(spsc::Ring<Long>),
     Mpmc(mpmc::Ring<Message>),
     Stream(stream::Ring),
     Cast(broadcast::Ring<Message>),
@@ -58,6 +59,7 @@ fn ring<R: RingKind>(
 fn any(kind: Kind, slice: Duration, way: &Way<'_>) -> Result<Ring, Error> {
     Ok(match kind {
         Kind::Spsc => Ring::Spsc(ring(spsc::Ring::options(), CAPACITY, slice, way)?),
+        Kind::Long => Ring::Long(ring(spsc::Ring::options(), CAPACITY, slice, way)?),
         Kind::Mpmc => Ring::Mpmc(ring(mpmc::Ring::options().seats(SEATS), CAPACITY, slice, way)?),
         Kind::Stream => {
             Ring::Stream(ring(stream::Ring::options(), CAPACITY * RECORD as u64, slice, way)?)
@@ -75,6 +77,7 @@ impl Ring {
     pub fn sender(&self) -> Result<Box<dyn Tx>, Error> {
         Ok(match self {
             Self::Spsc(ring) => Box::new(ring.sender()?),
+            Self::Long(ring) => Box::new(ring.sender()?),
             Self::Mpmc(ring) => Box::new(ring.sender()?),
             Self::Stream(ring) => Box::new(ring.sender()?),
             Self::Cast(ring) => Box::new(ring.sender()?),
@@ -85,6 +88,7 @@ impl Ring {
     pub fn receiver(&self) -> Result<Box<dyn Rx>, Error> {
         Ok(match self {
             Self::Spsc(ring) => Box::new(ring.receiver()?),
+            Self::Long(ring) => Box::new(ring.receiver()?),
             Self::Mpmc(ring) => Box::new(ring.receiver()?),
             Self::Stream(ring) => Box::new(ring.receiver()?),
             Self::Cast(ring) => Box::new(ring.receiver()?),
@@ -94,6 +98,7 @@ impl Ring {
     fn fd(&self) -> BorrowedFd<'_> {
         let fd = match self {
             Self::Spsc(ring) => ring.segment_fd(),
+            Self::Long(ring) => ring.segment_fd(),
             Self::Mpmc(ring) => ring.segment_fd(),
             Self::Stream(ring) => ring.segment_fd(),
             Self::Cast(ring) => ring.segment_fd(),

@@ -97,6 +97,8 @@ impl Verb {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Spsc,
+    /// The same, of messages that are copied in many rounds of one instruction.
+    Long,
     Mpmc,
     Stream,
     Broadcast,
@@ -105,11 +107,12 @@ pub enum Kind {
 
 impl Kind {
     pub const ALL: &[Self] =
-        &[Self::Spsc, Self::Mpmc, Self::Stream, Self::Broadcast, Self::Lossless];
+        &[Self::Spsc, Self::Long, Self::Mpmc, Self::Stream, Self::Broadcast, Self::Lossless];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Spsc => "spsc",
+            Self::Long => "spsc-long",
             Self::Mpmc => "mpmc",
             Self::Stream => "stream",
             Self::Broadcast => "broadcast",
@@ -147,6 +150,8 @@ impl Kind {
         ];
         let has = |verb: &Verb| match self {
             Self::Spsc | Self::Mpmc => *verb != Latest,
+            // Coming and asking know nothing of messages.
+            Self::Long => !matches!(verb, Latest | NoticeTx | NoticeRx | LeaveTx | LeaveRx),
             Self::Stream => !matches!(verb, Latest | ForgetTx | ForgetRx),
             Self::Broadcast | Self::Lossless => {
                 !matches!(verb, Reserve | Abort | ForgetTx | ForgetRx | RecvMany)
@@ -252,7 +257,13 @@ pub fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for &kind in Kind::ALL {
         for &place in Place::ALL {
-            making(&mut cells, kind, place);
+            let long = kind == Kind::Long;
+            if long && place != Place::Memfd {
+                continue;
+            }
+            if !long {
+                making(&mut cells, kind, place);
+            }
             for &fill in Fill::ALL {
                 let plain = |verb| Cell {
                     kind,
@@ -265,8 +276,10 @@ pub fn cells() -> Vec<Cell> {
                 for verb in kind.verbs() {
                     cells.push(plain(verb));
                 }
-                attaching(&mut cells, plain);
-                if place == Place::Memfd {
+                if !long {
+                    attaching(&mut cells, plain);
+                }
+                if place == Place::Memfd && !long {
                     with_company(&mut cells, plain);
                 }
             }

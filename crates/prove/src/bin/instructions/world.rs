@@ -24,7 +24,7 @@ use crate::ledger::{Dead, Ledger, id, source};
 use crate::plan::Course;
 use crate::scratch::{Journal, Note, Scratch};
 use crate::site::{LONG, SLICE, Site};
-use crate::verbs::{Before, CAPACITY, Cell, Company, Fill, Verb};
+use crate::verbs::{Before, CAPACITY, Cell, Company, Fill, Kind, Verb};
 
 /// By then everything that can be had has come.
 const SOON: Duration = Duration::from_secs(10);
@@ -126,13 +126,13 @@ impl<'a> World<'a> {
 
     /// The survivors' seats, before the victim comes.
     fn opposite(&mut self, sends: bool) -> Result<(), String> {
-        let many = self.cell.kind == crate::verbs::Kind::Mpmc;
+        let many = self.cell.kind == Kind::Mpmc;
         let casts = self.cell.kind.casts();
         let waits = self.cell.company == Company::Waiter;
         if !sends && !waits || many {
             self.tx = Some(self.site.ring.sender().map_err(text)?);
         }
-        if (casts && !waits) || (sends && !waits) || (many && !sends) {
+        if ((sends || casts) && !waits) || (many && !sends) {
             self.rx = Some(self.site.ring.receiver().map_err(text)?);
         }
         Ok(())
@@ -253,7 +253,7 @@ impl<'a> World<'a> {
 
     /// The second victim, who may need a seat that a survivor has.
     pub fn second(&mut self, verb: Verb) -> Led {
-        if self.cell.kind == crate::verbs::Kind::Spsc {
+        if self.cell.kind == Kind::Spsc {
             match verb {
                 Verb::NoticeRx => self.rx = None,
                 Verb::NoticeTx => self.tx = None,
@@ -373,13 +373,13 @@ impl<'a> World<'a> {
         if self.waiter.is_some() {
             return self.survive_with_a_waiter();
         }
-        if self.cell.kind == crate::verbs::Kind::Stream {
+        if self.cell.kind == Kind::Stream {
             return self.survive_a_pipe();
         }
         if !newcomer_first {
             self.drain()?;
         }
-        let (sends, many) = (self.cell.verb.sends(), self.cell.kind == crate::verbs::Kind::Mpmc);
+        let (sends, many) = (self.cell.verb.sends(), self.cell.kind == Kind::Mpmc);
         let mut tx = match self.tx.take() {
             Some(tx) if !(sends && many) => tx,
             other => {
@@ -480,7 +480,7 @@ impl<'a> World<'a> {
 
     /// Receives what is there, and what comes of the dead within some slices.
     fn settle(&mut self, heir: &mut Option<Box<dyn Rx>>) -> Result<(), String> {
-        let many = self.cell.kind == crate::verbs::Kind::Mpmc;
+        let many = self.cell.kind == Kind::Mpmc;
         let time = if many { 4 * SLICE } else { Duration::ZERO };
         let began = Instant::now();
         while began.elapsed() < SOON {
@@ -595,7 +595,7 @@ impl<'a> World<'a> {
     fn survive_with_a_waiter(mut self) -> Result<(), String> {
         let waiter = self.waiter.as_ref().ok_or("no waiter")?;
         let (pid, sends) = (waiter.pid, waiter.sends);
-        let stream = self.cell.kind == crate::verbs::Kind::Stream;
+        let stream = self.cell.kind == Kind::Stream;
         if sends {
             // It sends more than fit; a newcomer receives.
             self.rx = self.rx.take().or(match stream {
