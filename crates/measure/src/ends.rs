@@ -85,7 +85,8 @@ impl<S: Sending<W>, R: Receiving<W>, const W: usize> Ends<S, R, W> {
 }
 
 /// Splits a run of `count` messages where progress is noted for the watchdog: every
-/// 256 KiB. `run` gets the numbers of its part, counted from `first`.
+/// 256 KiB, and every 512 messages, of which each may cost a time slice where two who poll
+/// share a core. `run` gets the numbers of its part, counted from `first`.
 fn strides<const W: usize>(
     control: &Control,
     step: u64,
@@ -93,7 +94,7 @@ fn strides<const W: usize>(
     count: u64,
     mut run: impl FnMut(Range<u64>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let stride = (256 * 1024 / (8 * W)).max(1) as u64;
+    let stride = (256 * 1024 / (8 * W)).clamp(1, 512) as u64;
     let (mut next, end) = (first, first + count);
     while next < end {
         control.progress(step, next);

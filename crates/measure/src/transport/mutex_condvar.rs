@@ -20,8 +20,8 @@ use crate::transport::slots::Slots;
 use crate::transport::whole::{Mechanism, Receives, Sends};
 use crate::transport::{Route, Shape, Site, Ticket};
 
-/// `pthread_mutex_t` and `pthread_cond_t`, `PTHREAD_PROCESS_SHARED`; or the variable polled
-/// under the mutex.
+/// `pthread_mutex_t` and `pthread_cond_t`, `PTHREAD_PROCESS_SHARED`; or the variable's state
+/// polled, and the mutex taken when that looks right.
 pub struct MutexCondvar;
 
 const MUTEX: usize = 0;
@@ -142,15 +142,16 @@ impl End {
 
     /// Locks when the variable is full, or empty; `event` tells of changes.
     fn lock_when(&mut self, full: bool, event: usize) -> Result<(), Error> {
-        self.spin.begin();
-        self.lock()?;
-        while (self.full().load(Ordering::Relaxed) == 1) != full {
-            if self.polling {
-                self.unlock()?;
+        let is = |end: &End| (end.full().load(Ordering::Relaxed) == 1) == full;
+        if self.polling {
+            self.spin.begin();
+            // A hint, so as not to keep the mutex from the other side.
+            while !is(self) {
                 self.spin.empty()?;
-                self.lock()?;
-                continue;
             }
+        }
+        self.lock()?;
+        while !is(self) {
             let until = after_a_slice();
             // SAFETY: both initialised before either end was made; this thread holds the
             // mutex.
