@@ -46,6 +46,9 @@ const AIMS: [(&str, From, f64, f64); 20] = [
     ("spsc/rtt/8", From::Other("pipe/rtt/8", "poll"), 0.1, 0.1),
 ];
 
+/// Fewer samples say nothing.
+const FEW: usize = 5;
+
 /// One aim in one placement.
 pub struct Aim {
     /// The case.
@@ -72,7 +75,9 @@ pub fn of(rows: &[Row]) -> Vec<Aim> {
     let mut aims = Vec::new();
     for (case, from, near, across) in AIMS {
         let ours = rows.iter().filter(|row| row.case == case && stands(row));
-        for (row, figures) in ours.filter_map(|row| Some((row, row.figures()?))) {
+        let told = |figures: &&Figures| figures.typical.n >= FEW;
+        let ours = ours.filter_map(|row| Some((row, row.figures().filter(told)?)));
+        for (row, figures) in ours {
             let aim = match figures.placement {
                 Placement::OneCore => continue,
                 Placement::Siblings | Placement::SameComplex => near,

@@ -1,8 +1,8 @@
 //! `annulus bench`: every ring beside every mechanism that could be used instead.
 //!
 //! ```text
-//!   cases ──> groups ──> pairs · crowds ──> rows ──> table · JSON · report
-//!              │  a share of the time for each; its cases take turns
+//!   plan ──> groups ──> pairs · crowds ──> rows ──> table · JSON · report
+//!             │  a share of the time for each; its cases take turns
 //! ```
 //!
 //! Each sample lies between two probes of the bare line between the two cores, and is
@@ -16,6 +16,7 @@ mod crowds;
 mod filter;
 mod machine;
 mod pairs;
+mod plan;
 mod progress;
 mod report;
 mod row;
@@ -76,7 +77,7 @@ const PAGE: &str = "index.html";
 
 /// Runs what is wanted.
 pub fn run(wanted: &Wanted) -> exit::Result {
-    let mut groups = cases::all(wanted.quick);
+    let mut groups = plan::all(wanted.quick);
     if let Some(filter) = &wanted.only {
         for group in &mut groups {
             group.keep(|case, subject| filter::means(filter, case, subject));

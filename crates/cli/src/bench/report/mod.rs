@@ -169,9 +169,9 @@ mod tests {
     use annulus_measure::stats::Spread;
     use serde_json::json;
 
-    use super::super::cases::{self, Group};
+    use super::super::cases::Group;
     use super::super::row::STEPS;
-    use super::super::{aims, row};
+    use super::super::{aims, plan, row};
     use super::*;
 
     /// Figures that only have to be drawn.
@@ -200,7 +200,7 @@ mod tests {
 
     fn every_row(mut figures: impl FnMut(usize) -> Result<Figures, String>) -> Vec<Row> {
         let mut rows = Vec::new();
-        for group in cases::all(true) {
+        for group in plan::all(true) {
             match group {
                 Group::Pair(cases) => {
                     for case in cases {
