@@ -98,6 +98,55 @@ const FRAMES: &[&str] = &[
     "corrupt word::frame length",
 ];
 
+/// What a header can be refused for.
+const HEADER: &[&str] = &[
+    "Error::Mismatch",
+    "Error::Corrupt",
+    "corrupt word::capacity",
+    "corrupt word::length",
+    "corrupt word::message align",
+    "corrupt word::message size",
+    "mismatched field::barrier form",
+    "mismatched field::capacity",
+    "mismatched field::checksum",
+    "mismatched field::kind",
+    "mismatched field::length",
+    "mismatched field::magic",
+    "mismatched field::message align",
+    "mismatched field::message size",
+    "mismatched field::seats",
+    "mismatched field::type tag",
+    "mismatched field::version",
+    "mismatched field::wait method",
+];
+
+/// What the use of a ring meets whose header was accepted, and whose memory lies.
+const USE: &[&str] = &[
+    "Error::Over",
+    "Error::SeatTaken",
+    "Error::NoSeat",
+    "corrupt word::claim",
+    "corrupt word::counter",
+    "corrupt word::head",
+    "corrupt word::limit",
+    "corrupt word::seat state",
+    "corrupt word::stamp",
+    "corrupt word::tail",
+];
+
+/// What a file can be refused for. Not here: another owner and a network file system, which
+/// take more than a file of one's own; and `InUse`, which takes somebody else.
+const FILE: &[&str] = &[
+    "Error::Address",
+    "Error::NotFound",
+    "Error::AlreadyExists",
+    // Of one who would make a ring of three.
+    "Error::Option",
+    "mismatched field::file type",
+    "mismatched field::mode",
+    "mismatched field::seals",
+];
+
 /// Every branch that a target can reach, as `kind::variant`.
 pub fn branches(target: &str) -> Vec<&'static str> {
     let cancelled: &[&str] = &["WaitError::Cancelled"];
@@ -112,6 +161,8 @@ pub fn branches(target: &str) -> Vec<&'static str> {
         "broadcast_lossless" => &[SEND, FULL, RECEIVE, WAIT, CAST, lossless],
         "broadcast_bytes" => &[SEND, FULL, RECEIVE, WAIT, CAST, BYTES, lossless],
         "frames" => &[RECEIVE, MPMC, FRAMES],
+        "header" => &[HEADER, USE],
+        "open" => &[HEADER, FILE],
         _ => &[],
     };
     parts.concat()

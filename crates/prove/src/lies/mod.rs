@@ -14,6 +14,8 @@ mod branches;
 mod broadcast;
 mod frames;
 mod mpmc;
+mod opening;
+mod report;
 mod script;
 pub mod seen;
 mod spsc;
@@ -21,6 +23,8 @@ mod stream;
 mod world;
 
 pub use branches::branches;
+pub use opening::clean_up;
+pub use report::fuzzed;
 
 /// One thing to be lied to.
 #[derive(Clone, Copy, Debug)]
@@ -42,4 +46,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "broadcast_lossless", run: broadcast::lossless },
     Target { name: "broadcast_bytes", run: broadcast::bytes },
     Target { name: "frames", run: frames::frames },
+    Target { name: "header", run: opening::header },
+    Target { name: "open", run: opening::open },
 ];

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use annulus_prove::lies::{TARGETS, Target, branches, seen};
+use annulus_prove::lies::{TARGETS, Target, branches, clean_up, seen};
 use annulus_prove::{Depth, Options, Report, child};
 
 use crate::guard;
@@ -78,6 +78,7 @@ fn executions() {
             }
         }
     }
+    clean_up();
     for ((kind, variant), times) in seen::all() {
         println!("seen {times} {kind}::{variant}");
     }
@@ -165,7 +166,7 @@ fn tell(report: &Report, outcome: &Outcome, seed: u64) {
             report.found(format!("{name}: {branch}, which can't be, {times} times; seed {seed}"));
         }
     }
-    if outcome.guarded == 0 {
+    if outcome.guarded == 0 && name != "open" {
         report.found(format!("{name}: no ring lay between guards"));
     }
     for finding in &outcome.findings {
