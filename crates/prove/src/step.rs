@@ -100,6 +100,33 @@ pub fn pin(core: usize) {
     }
 }
 
+/// Whether processes may be led here: some sandboxes forbid ptrace.
+///
+/// # Safety
+/// As [`Led::fork`].
+pub unsafe fn is_possible() -> bool {
+    // SAFETY: the caller says so.
+    match unsafe { nix::unistd::fork() } {
+        Ok(ForkResult::Child) => {
+            let may = ptrace::traceme().is_ok();
+            if may {
+                marker();
+            }
+            // SAFETY: I5: a plain call with a number.
+            unsafe { libc::_exit(0) }
+        }
+        Ok(ForkResult::Parent { child }) => {
+            let stopped = matches!(waitpid(child, None), Ok(WaitStatus::Stopped(..)));
+            let _ = nix::sys::signal::kill(child, Signal::SIGKILL);
+            if stopped {
+                let _ = waitpid(child, None);
+            }
+            stopped
+        }
+        Err(_) => false,
+    }
+}
+
 impl Led {
     /// Forks; the child runs `role` up to its first marker, and dies when `role` is done.
     ///
@@ -430,69 +457,4 @@ pub fn sleeps_on_a_futex(pid: i32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_led_process_stops_at_its_markers_steps_in_between_and_can_be_killed() {
-        // A test harness has threads: this child allocates nothing and takes no lock.
-        let role = || {
-            marker();
-            let mut sum = 0u64;
-            for n in 0..10u64 {
-                sum = core::hint::black_box(sum + n);
-            }
-            marker();
-        };
-        // SAFETY: the child does no more than the lines above.
-        let mut led = unsafe { Led::fork(role) };
-        let mut steps = 0;
-        while led.step() == Step::Stepped {
-            steps += 1;
-        }
-        assert!(steps > 10, "{steps}");
-        assert_eq!(led.step(), Step::Marker);
-        assert_eq!(led.go(Duration::from_secs(10)), Step::Marker);
-        assert_eq!(led.go(Duration::from_secs(10)), Step::Ended);
-
-        // SAFETY: as above.
-        let mut led = unsafe { Led::fork(role) };
-        let mut places = Vec::new();
-        for _ in 0..40 {
-            places.push(led.at());
-            assert_eq!(led.step(), Step::Stepped);
-        }
-        // SAFETY: as above.
-        let mut quick = unsafe { Led::fork(role) };
-        let times = places[1..].iter().filter(|at| **at == places[39]).count() as u64;
-        assert_eq!(quick.run_to(places[39], times, Duration::from_secs(10)), Step::Stepped);
-        assert_eq!(quick.at(), places[39]);
-        assert_eq!((quick.step(), quick.at()), (Step::Stepped, led.at()));
-        assert_eq!(quick.go(Duration::from_secs(10)), Step::Marker);
-
-        // SAFETY: as above.
-        let mut led = unsafe { Led::fork(role) };
-        assert_eq!(led.steps_on(5), Step::Stepped);
-        let pid = led.pid();
-        led.kill();
-        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
-    }
-
-    #[test]
-    fn one_who_falls_asleep_is_blocked_and_goes_on_when_woken() {
-        let word = core::sync::atomic::AtomicU32::new(0);
-        let role = || {
-            marker();
-            // SAFETY: I5: the word outlives the call; nobody else has it.
-            unsafe { libc::syscall(libc::SYS_futex, &word, 128, 0, 0usize) };
-            marker();
-        };
-        // SAFETY: the child does no more than the lines above.
-        let mut led = unsafe { Led::fork(role) };
-        let outcome = led.steps_on(1_000_000);
-        assert_eq!(outcome, Step::Blocked);
-        assert!(led.sleeps());
-        assert_eq!(led.wake(Duration::from_millis(1)), Step::Blocked);
-        led.kill();
-    }
-}
+mod tests;

@@ -21,6 +21,7 @@
 //! an operation (crates/explore), and what only weak memory shows (loom-tests).
 //!
 //! Imports: step, and the modules below.
+#![allow(unsafe_code)]
 
 mod ends;
 mod ledger;
@@ -43,6 +44,11 @@ use verbs::{Cell, Company, Place};
 fn main() -> ExitCode {
     let options = Options::from_args();
     child::enter(&options, &[("worker", worker)]);
+    // SAFETY: no thread has been started yet.
+    if !unsafe { step::is_possible() } {
+        eprintln!("ptrace is not permitted here: nobody can be led to an instruction");
+        return ExitCode::from(2);
+    }
     let report = Report::new();
     watch::run(&options, &report);
     report.end()

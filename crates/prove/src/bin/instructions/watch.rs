@@ -71,7 +71,7 @@ pub fn run(options: &Options, report: &Report) {
     let (tell, lines) = mpsc::channel();
     let mut team: Vec<Option<Worker>> =
         (0..workers).map(|n| Some(hire(n, cores, &tag, options, &tell))).collect();
-    let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
+    let (mut tallies, mut faults) = (BTreeMap::new(), Faults::default());
     let total = todo.len();
     for slot in &mut team {
         next(slot, &mut todo);
@@ -79,7 +79,7 @@ pub fn run(options: &Options, report: &Report) {
     while team.iter().any(Option::is_some) {
         listen(&lines, &mut team, |worker, line| {
             let cell = worker.cell.map(|n| cells[n]);
-            heard(report, &mut tallies, cell, line);
+            heard(report, &mut faults, &mut tallies, cell, line);
         });
         let stop = options.bug.is_some() && report.findings() > 0;
         if stop {
@@ -96,6 +96,7 @@ pub fn run(options: &Options, report: &Report) {
             if stop || silent {
                 if silent {
                     report.found(format!("hang, or death of a survivor: {}", worker.last));
+                    faults.note("hang");
                 }
                 let _ = worker.child.kill();
                 let _ = worker.child.wait();
@@ -106,6 +107,28 @@ pub fn run(options: &Options, report: &Report) {
     }
     clean(&tag);
     figures(report, &tallies, options);
+    for (name, count) in SIGNS.iter().zip(faults.0) {
+        report.figure(name.0, count);
+    }
+}
+
+/// What was found, by sort, and by which words it is known.
+const SIGNS: [(&str, &[&str]); 4] = [
+    ("hangs", &["hang", "wedged", "sleeps on", "no end"]),
+    ("torn", &["torn", "can't be"]),
+    ("lost", &["lost", "positions, but"]),
+    ("doubles that are not marked", &["double", "came twice", "came again"]),
+];
+
+#[derive(Default)]
+struct Faults([u64; SIGNS.len()]);
+
+impl Faults {
+    fn note(&mut self, what: &str) {
+        for (count, (_, signs)) in self.0.iter_mut().zip(SIGNS) {
+            *count += u64::from(signs.iter().any(|sign| what.contains(sign)));
+        }
+    }
 }
 
 fn comes(cell: &Cell) -> bool {
@@ -195,12 +218,14 @@ fn listen(
 
 fn heard(
     report: &Report,
+    faults: &mut Faults,
     tallies: &mut BTreeMap<&'static str, Tally>,
     cell: Option<Cell>,
     line: &str,
 ) {
     if let Some(what) = line.strip_prefix("found ") {
         report.found(what);
+        faults.note(what);
     }
     let (Some(numbers), Some(cell)) = (line.strip_prefix("done "), cell) else { return };
     let numbers: Vec<u64> = numbers.split(' ').filter_map(|n| n.parse().ok()).collect();
