@@ -58,6 +58,8 @@ pub struct Trial {
     pub samples: Samples<Taken>,
     /// Why there are none, or no more.
     pub failed: Option<String>,
+    /// How often nothing moved while it was its turn.
+    stood_still: u32,
     /// Nanoseconds of a message or a round trip, as last seen, and of the raw lane.
     expected: f64,
     raw_expected: f64,
@@ -67,7 +69,17 @@ impl Trial {
     fn new(case: Case) -> Trial {
         let failed = case.lane().probe().err().map(|error| error.to_string());
         let samples = Samples::new();
-        Trial { case, samples, failed, expected: f64::NAN, raw_expected: f64::NAN }
+        let (expected, raw_expected) = (f64::NAN, f64::NAN);
+        Trial { case, samples, failed, stood_still: 0, expected, raw_expected }
+    }
+
+    /// Keeps the reason. Once it may have been the machine, which had no time for both.
+    fn note(&mut self, error: &Error) {
+        let still = matches!(error, Error::Peer(reason) if reason.contains("stood still"));
+        self.stood_still += u32::from(still);
+        if !still || self.stood_still > 1 {
+            self.failed = Some(error.to_string());
+        }
     }
 
     /// Whether nothing more need be taken when the time is over: it has a figure, or has
@@ -180,7 +192,7 @@ impl Table {
     ) -> Result<(), Error> {
         let seats = self.seats.clone();
         let note = |trial: &mut Trial, outcome: Result<(), Error>| {
-            outcome.inspect_err(|error| trial.failed = Some(error.to_string()))
+            outcome.inspect_err(|error| trial.note(error))
         };
         for &(at, lane) in &seats {
             if time.is_over() {
