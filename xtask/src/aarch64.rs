@@ -22,6 +22,7 @@ const PREFIX: &str = "/usr/aarch64-linux-gnu";
 
 /// The arguments of `cargo xtask aarch64`.
 #[derive(clap::Args)]
+#[group(skip)]
 pub struct Options {
     #[command(flatten)]
     depth: depth::Options,
