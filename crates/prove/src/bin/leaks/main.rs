@@ -76,11 +76,15 @@ fn main() -> ExitCode {
     {
         report.found(format_args!("{}: {what}", cell.name));
     }
-    let (mut cycles, mut whole) = (0, 0);
+    let (mut cycles, mut whole, mut slowest) = (0, 0, Duration::ZERO);
     for cell in &wanted {
+        if Instant::now() >= end {
+            report.skipped(&cell.name, "the time is over");
+            continue;
+        }
         let (seed, before) = (random.next(), (ground::held(), shm::used()));
         match run(cell, each, end, &mut Random::new(seed)) {
-            Ok(done) => cycles += done,
+            Ok((done, time)) => (cycles, slowest) = (cycles + done, slowest.max(time)),
             Err(what) => report.found(format_args!("{}, seed {seed}: {what}", cell.name)),
         }
         let found = report.findings();
@@ -106,6 +110,7 @@ fn main() -> ExitCode {
     report.figure("cells", wanted.len());
     report.figure("cells that were back at the start", whole);
     report.figure("crash and re-open cycles", cycles);
+    report.figure("slowest cycle, milliseconds", slowest.as_millis());
     report.end()
 }
 
@@ -153,13 +158,18 @@ fn address(place: Place, random: u64) -> Option<String> {
     }
 }
 
-/// Cycles of one cell; how many there were.
-fn run(cell: &Cell, cycles: u64, end: Instant, random: &mut Random) -> Result<u64, String> {
+/// Cycles of one cell: how many there were, and how long the slowest took.
+fn run(
+    cell: &Cell,
+    cycles: u64,
+    end: Instant,
+    random: &mut Random,
+) -> Result<(u64, Duration), String> {
     let text = |error: Error| error.to_string();
     let words = LastWords::default();
     let mut site = Spot::new(cell, random.next()).map_err(text)?;
     let room = fill(&site, random)?;
-    let mut done = 0;
+    let (mut done, mut slowest) = (0, Duration::ZERO);
     while done < cycles && Instant::now() < end {
         done += 1;
         if random.once_in(8)
@@ -173,6 +183,7 @@ fn run(cell: &Cell, cycles: u64, end: Instant, random: &mut Random) -> Result<u6
             site.remove()?;
             site = Spot::new(cell, random.next()).map_err(text)?;
         }
+        let start = Instant::now();
         let life = Life::begin(60, &words, || {
             life::live(&site.open().expect("the ring"), random.clone());
         });
@@ -182,6 +193,7 @@ fn run(cell: &Cell, cycles: u64, end: Instant, random: &mut Random) -> Result<u6
         }
         life.bury().map_err(|what| words.get().unwrap_or(what))?;
         use_it(&site.open().map_err(text)?, cell.shape.kind, random.next())?;
+        slowest = slowest.max(start.elapsed());
     }
     if cell.shape.kind != Kind::Stream {
         let now = fill(&site, random)?;
@@ -191,7 +203,7 @@ fn run(cell: &Cell, cycles: u64, end: Instant, random: &mut Random) -> Result<u6
         seats(&site.open().map_err(text)?, cell.shape.kind)?;
     }
     site.remove()?;
-    Ok(done)
+    Ok((done, slowest))
 }
 
 /// A ring whose maker was killed: there is none, or a whole one, which can be used and removed.
@@ -306,7 +318,15 @@ fn seats(ring: &Ring, kind: Kind) -> Result<(), String> {
     let senders: Result<Vec<_>, _> = (0..senders).map(|_| take(kind, || ring.sender())).collect();
     let receivers: Result<Vec<_>, _> =
         (0..receivers).map(|_| take(kind, || ring.receiver())).collect();
-    senders?;
-    receivers?;
+    let (_senders, _receivers) = (senders?, receivers?);
+    // One more is refused, and that leaves nothing behind either.
+    for _ in 0..4 {
+        let refused = |said: Result<(), Error>| match said {
+            Err(Error::SeatTaken { .. } | Error::NoSeat { .. }) => Ok(()),
+            other => Err(format!("one more than there are seats: {other:?}")),
+        };
+        refused(ring.sender().map(drop))?;
+        refused(ring.receiver().map(drop))?;
+    }
     Ok(())
 }
