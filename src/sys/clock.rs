@@ -9,6 +9,7 @@ pub(crate) struct Until(libc::timespec);
 
 impl Until {
     /// The time of an instant; now if it has passed.
+    #[allow(deprecated, reason = "musl's `time_t` is about to change its width")]
     pub(crate) fn instant(instant: Instant) -> Self {
         let left = instant.saturating_duration_since(Instant::now());
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -32,15 +32,22 @@ unsafe extern "C" {
 /// Whether this C library can wait on a semaphore by the monotonic clock.
 pub(crate) const AVAILABLE: bool = cfg!(target_env = "gnu");
 
-/// Where both C libraries keep a semaphore on Linux.
+/// Where glibc keeps a semaphore.
 fn file_of(name: &str) -> String {
     format!("/dev/shm/sem.{}", name.trim_start_matches('/'))
+}
+
+/// Refuses where nobody could wait on it, before anything is made.
+fn check() -> io::Result<()> {
+    let why = "this C library can't wait on a semaphore by the monotonic clock";
+    if AVAILABLE { Ok(()) } else { Err(io::Error::new(io::ErrorKind::Unsupported, why)) }
 }
 
 impl Semaphore {
     /// Makes a semaphore of value 0 under a name that nobody has, for whoever `mode` and
     /// `group` let in.
     pub(crate) fn create_new(name: &str, mode: u32, group: Option<u32>) -> io::Result<Self> {
+        check()?;
         let path = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let flags = libc::O_CREAT | libc::O_EXCL;
         // SAFETY: I5: a C string and three numbers.
@@ -58,6 +65,7 @@ impl Semaphore {
     /// One that 32-bit programs made is no semaphore to 64-bit ones, nor the other way
     /// round: they lay it out differently, which shows in its length.
     pub(crate) fn open(name: &str) -> io::Result<Self> {
+        check()?;
         if std::fs::metadata(file_of(name))
             .is_ok_and(|it| it.len() != size_of::<libc::sem_t>() as u64)
         {
