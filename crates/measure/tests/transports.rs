@@ -79,7 +79,7 @@ fn annulus_waits_in_every_way_that_its_rings_have() {
 #[test]
 fn what_a_mechanism_cannot_carry_is_refused_with_the_reason() {
     for (lane, reason) in [
-        (Lane::new(Kind::Signal, 56), "a signal carries 8 bytes"),
+        (Lane::new(Kind::Signal, 56), "a signal carries 8"),
         (Lane::new(Kind::PosixMq, 1 << 20), "msgsize_max"),
         (Lane::new(Kind::SysvMq, 1 << 20), "msgmax"),
     ] {

@@ -33,7 +33,7 @@ impl Many {
         let count = self.point_at(packets.as_ptr().cast_mut(), packets.len(), size);
         let (fd, heads) = (fd.as_raw_fd(), self.heads.as_mut_ptr());
         // SAFETY: so many headers point at so many packets inside the slice.
-        let sent = unsafe { libc::sendmmsg(fd, heads, count as u32, libc::MSG_NOSIGNAL) };
+        let sent = unsafe { libc::sendmmsg(fd, heads, count as u32, libc::MSG_NOSIGNAL as _) };
         Errno::result(sent).map(|sent| sent as usize)
     }
 
@@ -49,7 +49,7 @@ impl Many {
         let (fd, heads, forever) = (fd.as_raw_fd(), self.heads.as_mut_ptr(), std::ptr::null_mut());
         let flags = libc::MSG_WAITFORONE;
         // SAFETY: so many headers point at so many places inside the slice.
-        let got = unsafe { libc::recvmmsg(fd, heads, count as u32, flags, forever) };
+        let got = unsafe { libc::recvmmsg(fd, heads, count as u32, flags as _, forever) };
         Errno::result(got).map(|got| got as usize)
     }
 

@@ -187,7 +187,7 @@ impl End {
 fn after_a_slice() -> libc::timespec {
     let now = clock_gettime(ClockId::CLOCK_REALTIME).map_or(Duration::ZERO, Duration::from);
     let until = now + SLICE;
-    libc::timespec { tv_sec: until.as_secs() as i64, tv_nsec: until.subsec_nanos().into() }
+    libc::timespec { tv_sec: until.as_secs() as _, tv_nsec: until.subsec_nanos() as _ }
 }
 
 impl Sends for End {

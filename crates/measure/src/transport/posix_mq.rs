@@ -53,7 +53,7 @@ impl Mechanism for PosixMq {
 
 fn open(size: usize, messages: usize) -> nix::Result<MqdT> {
     let name = format!("/{}", name::random());
-    let attributes = MqAttr::new(0, messages as i64, size as i64, 0);
+    let attributes = MqAttr::new(0, messages as _, size as _, 0);
     let flags = MQ_OFlag::O_RDWR | MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_CLOEXEC;
     let queue = mq_open(name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attributes))?;
     mq_unlink(name.as_str())?;

@@ -28,8 +28,9 @@ const WHO: usize = 8;
 
 impl Mechanism for Queued {
     fn create(size: usize, _: Shape) -> Result<Route, Error> {
-        if size != 8 {
-            let reason = format!("a message of {size} bytes: a signal carries 8 bytes");
+        if size != size_of::<usize>() {
+            let reason =
+                format!("a message of {size} bytes: a signal carries {}", size_of::<usize>());
             return Err(Error::Unavailable(reason));
         }
         let route = Slots::create(1, 8)?;
