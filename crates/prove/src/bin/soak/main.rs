@@ -22,6 +22,7 @@ mod cast;
 mod ledger;
 mod letters;
 mod pair;
+mod pair_lives;
 mod pipe;
 mod round;
 mod totals;
