@@ -4,7 +4,7 @@
 
 use super::super::row::{Figures, Row, STEPS};
 use super::charts::{self, Axes, Line, Range};
-use super::plots::{chosen, class, figure, on_top, plain, stood};
+use super::plots::{chosen, class, figure, gathered, on_top, plain, stood};
 use super::svg::time;
 
 /// A row for each mechanism: how long it takes, mostly and at worst.
@@ -32,7 +32,8 @@ pub fn ranges(rows: &[Row]) -> Vec<String> {
     let draw = |(verb, size, mode, title, caption): (&str, usize, &str, &str, &str)| {
         let wanted =
             |row: &Row| row.verb == verb && row.size == size && row.mode == mode && plain(row);
-        let (mut some, placement) = chosen(rows, wanted);
+        let name = |row: &Row| row.mechanism.to_owned();
+        let (mut some, stood) = gathered(rows, wanted, |row| row.mechanism, name);
         some.sort_by(|(_, one), (_, other)| one.percentiles[0].total_cmp(&other.percentiles[0]));
         let range = |(row, figures): (&Row, &Figures)| Range {
             label: row.mechanism.to_owned(),
@@ -46,7 +47,7 @@ pub fn ranges(rows: &[Row]) -> Vec<String> {
         if ranges.is_empty() {
             return String::new();
         }
-        let caption = format!("{caption} {} Log axis.", stood(placement));
+        let caption = format!("{caption} {stood} Log axis.");
         figure(title, &caption, &charts::ranges(title, &ranges))
     };
     plots.into_iter().map(draw).collect()

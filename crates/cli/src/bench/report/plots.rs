@@ -84,7 +84,7 @@ pub fn chosen<'a>(
 /// The same for a plot over several groups of cases, which may have been taken while the cores
 /// stood differently: a group without figures in the main placement shows its own, and the
 /// caption says so.
-fn gathered<K: PartialEq>(
+pub fn gathered<K: PartialEq>(
     rows: &[Row],
     wanted: impl Fn(&Row) -> bool,
     group: impl Fn(&Row) -> K,
