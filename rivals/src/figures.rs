@@ -77,9 +77,11 @@ impl Entry {
         Entry { subject, samples: Vec::new(), faults: Faults::default(), reason: None }
     }
 
-    /// Whether the sample of this round counts in this placement.
+    /// The sample of this round, if it counts in this placement: nothing was lost, for whose
+    /// sake a receiver waits in vain.
     fn used(&self, round: usize, placement: Placement) -> Option<&Sample> {
-        let here = |sample: &&Sample| sample.placement == Some(placement);
+        let here =
+            |sample: &&Sample| sample.placement == Some(placement) && sample.faults.lost == 0;
         let sample = self.samples.get(round)?.as_ref().filter(here)?;
         let quiet = self.samples.iter().flatten().filter(here).filter(|other| !other.interrupted);
         (!sample.interrupted || quiet.count() < ENOUGH).then_some(sample)

@@ -13,18 +13,24 @@
 
 mod annulus;
 mod board;
+mod disruptor;
 mod figures;
 mod iceoryx2;
+mod ipc_channel;
 mod member;
 mod queues;
 mod raw;
 mod report;
+mod ringbuf;
+mod ringfire;
 mod rival;
 mod roster;
 mod rtrb;
 mod shaq;
+mod shmem_ipc;
 mod task;
 mod team;
+mod thingbuf;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

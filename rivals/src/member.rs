@@ -16,7 +16,10 @@ use crate::board::{Board, Order, Outcome};
 use crate::rival::{Blocks, Place, Processes, Receiving, Sending, Shape, Threads};
 use crate::roster::{self, Between, Case, Skill, Subject};
 use crate::task::{self, Hands, Task, end};
-use crate::{annulus, iceoryx2, queues, raw, rtrb, shaq};
+use crate::{
+    annulus, disruptor, iceoryx2, ipc_channel, queues, raw, ringbuf, ringfire, rtrb, shaq,
+    shmem_ipc, thingbuf,
+};
 
 /// Where a child finds its role: `parent|folder|subject|case|core,core..|member`.
 pub const ROLE: &str = "ANNULUS_RIVALS_ROLE";
@@ -105,6 +108,13 @@ impl Role {
             ("shaq", false) => self.process::<shaq::Spsc, W>(board),
             ("shaq", true) => self.process::<shaq::Mpmc, W>(board),
             ("iceoryx2", _) => self.process::<iceoryx2::Iceoryx2, W>(board),
+            ("ringbuf", _) => self.threads::<ringbuf::Ringbuf, W>(board),
+            ("disruptor", _) => self.threads::<disruptor::Disruptor, W>(board),
+            ("thingbuf", _) => self.threads::<thingbuf::Thingbuf, W>(board),
+            ("ringfire", false) => self.process::<ringfire::Spmc, W>(board),
+            ("ringfire", true) => self.process::<ringfire::Mpmc, W>(board),
+            ("shmem-ipc", _) => self.process::<shmem_ipc::ShmemIpc, W>(board),
+            ("ipc-channel", _) => self.process::<ipc_channel::IpcChannel, W>(board),
             (other, _) => bail!("{other} sends no words"),
         }
     }
@@ -115,6 +125,8 @@ impl Role {
             "annulus" => self.blocks::<annulus::Lent>(board),
             "annulus-copied" => self.blocks::<annulus::Copied>(board),
             "iceoryx2" => self.blocks::<iceoryx2::Iceoryx2>(board),
+            "shmem-ipc" => self.blocks::<shmem_ipc::ShmemIpc>(board),
+            "ipc-channel" => self.blocks::<ipc_channel::IpcChannel>(board),
             other => bail!("{other} sends no blocks"),
         }
     }

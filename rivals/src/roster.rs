@@ -131,8 +131,14 @@ pub const SUBJECTS: &[Subject] = &[
     rival("crossbeam-channel", "0.5.17", Threads, &[Trip, Many]),
     rival("ArrayQueue", "0.3.14", Threads, &[Trip, Many]),
     rival("kanal", "0.1.1", Threads, &[Trip, Many]),
+    rival("ringbuf", "0.6.0", Threads, &[Trip, Single, Batch]),
+    rival("disruptor", "4.4.0", Threads, &[Trip, Single, Batch]),
+    rival("thingbuf", "0.1.6", Threads, &[Trip, Many]),
     rival("shaq", "4.3.0", Processes, &[Trip, Single, Batch, Many, ManyBatch]),
     rival("iceoryx2", "0.10.0", Processes, &[Trip, Single, Block]),
+    rival("ringfire", "0.5.2", Processes, &[Trip, Single, Batch, Many]),
+    rival("shmem-ipc", "0.3.0", Processes, &[Trip, Single, Batch, Block]),
+    rival("ipc-channel", "0.23.1", Processes, &[Trip, Single, Block]),
 ];
 
 impl Subject {
