@@ -84,7 +84,7 @@ fn run(options: &Options) -> Result<()> {
     if cores.len() < 2 {
         bail!("two cores are needed");
     }
-    let rounds = options.rounds.unwrap_or(if options.quick { 40 } else { 200 }).max(1);
+    let rounds = options.rounds.unwrap_or(if options.quick { 40 } else { 300 }).max(1);
     let named = |name: &str| options.only.iter().any(|only| name.contains(only.as_str()));
     // Names of cases choose cases, names of rivals choose rivals.
     let by_case = CASES.iter().any(|case| named(case.name));
@@ -134,7 +134,7 @@ fn measure(
         teams.push(warm.map_err(|error| give_up(entry, &error)).ok());
     }
     // A rival that crawls must not hold up the others.
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_secs(45);
     let start = Instant::now();
     for round in 0..rounds {
         for turn in 0..entries.len() {
