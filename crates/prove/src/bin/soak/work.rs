@@ -216,16 +216,29 @@ pub fn receive<const N: usize>(
     let mut receiver: Receiver<Letter<N>> = attach();
     own.seated.set(1);
     let mut out = [[0; N]; BATCH];
-    let mut forgot = false;
+    let (mut forgot, mut fresh) = (false, true);
     loop {
         if ledger.pause().get() != 0 {
+            // A newcomer may be the heir of one who died with messages in hand: until he has
+            // received them nobody else can.
+            own.again.set(1);
+            own.doubt.set(1);
+            while std::mem::take(&mut fresh)
+                && let Ok(message) = receiver.try_recv()
+            {
+                let marked = receiver.last().redelivered;
+                own.marked.grow(u64::from(marked));
+                reader.got(&message, marked);
+                fresh = true;
+            }
+            own.doubt.set(0);
             if forgot {
                 // Who rests with a message in hand holds the senders up.
                 let _ = receiver.wait_for_peer(Some(Duration::ZERO));
             }
             rest(ledger, own);
         }
-        forgot = false;
+        (forgot, fresh) = (false, false);
         let verb = match diet {
             Diet::All => random.below(16),
             Diet::Guards => 13 + random.below(3),
@@ -285,6 +298,7 @@ pub fn receive<const N: usize>(
         if random.once_in(2000) {
             drop(receiver);
             receiver = attach();
+            fresh = true;
         }
         if random.once_in(400) {
             std::thread::sleep(Duration::from_micros(random.below(200)));
