@@ -66,6 +66,13 @@ pub struct Limit {
     pub stuck: Duration,
 }
 
+impl Limit {
+    /// For those that may wait for a process to start.
+    fn patient(&self) -> Self {
+        Self { stuck: self.stuck.max(Duration::from_secs(20)), ..*self }
+    }
+}
+
 /// Runs one cell in one way.
 pub fn run(cell: &Cell, way: Way, limit: &Limit, options: &Options) -> Result<Sum, String> {
     let mut run = Run { cell: *cell, rings: Vec::new(), names: Vec::new(), sum: Sum::default() };
@@ -149,7 +156,8 @@ impl Run {
         // A broadcast's receiver has to be there before it is sent to.
         let _child = self.child("echo", &[ping, pong], options)?;
         // It comes with a number of its own.
-        let mut going = self.hand(&mut receiver, 0, limit);
+        let mut going = self.hand(&mut receiver, 0, &limit.patient());
+        self.sum.longest = Duration::ZERO;
         for number in 1.. {
             if !going || !self.goes_on(limit) {
                 break;
@@ -167,7 +175,8 @@ impl Run {
         let (mut sender, mut greeted) = (self.end(ring, true)?, self.end(hello, false)?);
         let _child = self.child("sink", &[ring, hello], options)?;
         // Before it has come nobody holds a lossless sender back.
-        let mut going = self.hand(&mut greeted, 7, limit);
+        let mut going = self.hand(&mut greeted, 7, &limit.patient());
+        self.sum.longest = Duration::ZERO;
         for number in 1.. {
             if !going || !self.goes_on(limit) {
                 break;
