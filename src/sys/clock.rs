@@ -23,6 +23,8 @@ impl Until {
         })
     }
 
+    /// As the C library takes it.
+    #[cfg(target_env = "gnu")]
     pub(super) fn timespec(self) -> libc::timespec {
         self.0
     }
