@@ -1,0 +1,5 @@
+//! Lying memory: the target `frames` of crates/prove/src/lies.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| annulus_prove::lies::fuzzed("frames", input));
