@@ -2,4 +2,7 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| annulus_prove::lies::fuzzed("broadcast_overwrite", input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| annulus_prove::lies::fuzzed(
+    "broadcast_overwrite",
+    input
+));
