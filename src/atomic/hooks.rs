@@ -129,8 +129,7 @@ fn any_mutant() -> bool {
             }
         });
     }
-    // Relaxed: a test sets it before it starts what it is meant for.
-    ANY.load(std::sync::atomic::Ordering::Relaxed)
+    ANY.load(std::sync::atomic::Ordering::Acquire)
 }
 
 #[cfg(loom)]
@@ -148,7 +147,7 @@ fn set_mutant<R>(change: impl FnOnce(&mut Mutant) -> R) -> R {
                 || mutant.place.is_some()
                 || mutant.bug.is_some()
                 || mutant.uses.is_some(),
-            std::sync::atomic::Ordering::Relaxed,
+            std::sync::atomic::Ordering::Release,
         );
         result
     })
