@@ -106,6 +106,8 @@ fn run(options: &Options) -> Result<()> {
         }
     }
     let (load, took) = ([before, load()], start.elapsed());
+    let taken = findings.iter().flat_map(|finding| &finding.entries);
+    let rounds = taken.map(|entry| entry.samples.len()).max().unwrap_or_default();
     let report = Report { findings, machine, load, took, rounds };
     print!("{}", report.text());
     if let Some(path) = &options.json {

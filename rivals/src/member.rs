@@ -14,7 +14,7 @@ use nix::unistd::getppid;
 
 use crate::board::{Board, Order, Outcome};
 use crate::rival::{Blocks, Place, Processes, Receiving, Sending, Shape, Threads};
-use crate::roster::{self, Between, Case, Skill, Subject};
+use crate::roster::{self, Between, Case, Part, Skill, Subject};
 use crate::task::{self, Hands, Task, end};
 use crate::{
     annulus, disruptor, iceoryx2, ipc_channel, queues, raw, ringbuf, ringfire, rtrb, shaq,
@@ -86,6 +86,9 @@ impl Role {
     fn dispatch(&self, board: &Board) -> Result<()> {
         match self.case.size {
             _ if self.case.skill == Skill::Block => self.blocks_of(board),
+            _ if self.subject.part == Part::Raw => {
+                self.process::<raw::Raw, { raw::CHUNK / 8 }>(board)
+            }
             8 => self.words_of::<1>(board),
             64 => self.words_of::<8>(board),
             1024 => self.words_of::<128>(board),
@@ -96,7 +99,6 @@ impl Role {
     fn words_of<const W: usize>(&self, board: &Board) -> Result<()> {
         let many = matches!(self.case.skill, Skill::Many | Skill::ManyBatch);
         match (self.subject.name, many) {
-            ("raw", _) => self.process::<raw::Raw, W>(board),
             ("annulus", false) => self.process::<annulus::Spsc, W>(board),
             ("annulus", true) => self.process::<annulus::Mpmc, W>(board),
             ("annulus-threads", false) => self.threads::<annulus::Spsc, W>(board),

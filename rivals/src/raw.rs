@@ -4,8 +4,9 @@
 //!   [ tail line ][ head line ] ... [ slot 0 ][ slot 1 ] ... [ slot capacity - 1 ]
 //! ```
 //!
-//! One index store a message, or a batch; the other side's index is kept privately until it
-//! no longer suffices. No checks of what the peer wrote, no liveness, nobody to wake.
+//! One index store a slot of [`CHUNK`] bytes, or a block; the other side's index is kept
+//! privately until it no longer suffices. No checks of what the peer wrote, no liveness,
+//! nobody to wake. Small messages are held against their share of a chunk.
 #![allow(unsafe_code)]
 
 use std::fs::OpenOptions;
@@ -19,6 +20,10 @@ use crate::rival::{BlockReceiving, BlockSending, Blocks, Place, Processes, Recei
 /// The raw slots.
 pub struct Raw;
 
+/// Bytes of a slot, and how many there are, unless blocks are sent.
+pub const CHUNK: usize = 4096;
+const CHUNKS: usize = 16;
+
 const HEAD: usize = 128;
 const DATA: usize = 4096;
 
@@ -31,9 +36,13 @@ pub struct End {
     theirs: u64,
 }
 
+fn capacity(place: &Place, size: usize) -> usize {
+    if size == CHUNK { CHUNKS } else { place.shape.capacity }
+}
+
 impl End {
     fn make(place: &Place, size: usize) -> Result<End> {
-        let capacity = place.shape.capacity;
+        let capacity = capacity(place, size);
         let path = place.path("slots");
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         file.set_len((DATA + capacity * size) as u64)?;
@@ -46,7 +55,7 @@ impl End {
         place.published("raw")?;
         let file = OpenOptions::new().read(true).write(true).open(place.path("slots"))?;
         let map = MmapRaw::map_raw(&file)?;
-        Ok(End { map, size, capacity: place.shape.capacity as u64, mine: 0, theirs: 0 })
+        Ok(End { map, size, capacity: capacity(place, size) as u64, mine: 0, theirs: 0 })
     }
 
     #[inline(always)]

@@ -21,6 +21,7 @@ pub struct Report {
     /// Programs that wanted to run, before and after.
     pub load: [f64; 2],
     pub took: Duration,
+    /// Most samples that were taken of a subject.
     pub rounds: usize,
 }
 
@@ -105,7 +106,8 @@ fn remark(entry: &Entry) -> String {
         remarks.push(format!("sums differ in {unsettled} samples"));
     }
     if let Some(reason) = &entry.reason {
-        remarks.push(format!("n/a: {reason}"));
+        let what = if entry.taken().0 == 0 { "n/a" } else { "stopped" };
+        remarks.push(format!("{what}: {reason}"));
     }
     remarks.join(", ")
 }
@@ -235,7 +237,7 @@ impl Report {
         let Machine { processor, cores, kernel, guest, .. } = &self.machine;
         let guest = if *guest { ", a virtual machine" } else { "" };
         let mut text = format!(
-            "{processor}, {cores} cores{guest}; {kernel}. {} rounds in {} s; load before \
+            "{processor}, {cores} cores{guest}; {kernel}. up to {} rounds in {} s; load before \
              {:.1}, after {:.1}.\n",
             self.rounds,
             self.took.as_secs(),

@@ -12,7 +12,8 @@ use anyhow::{Result, bail};
 
 use crate::board::{Board, Order, Outcome};
 use crate::member::{ROLE, board_path, children};
-use crate::roster::{Case, Subject};
+use crate::raw::CHUNK;
+use crate::roster::{Case, Part, Skill, Subject};
 use crate::task::Task;
 
 /// How long an order may take before something is held to be stuck.
@@ -27,6 +28,9 @@ const PROBES: u64 = 25;
 /// The members.
 pub struct Team {
     case: &'static Case,
+    task: Task,
+    /// What one message of the case is of one that the team sends.
+    part: f64,
     board: Board,
     folder: PathBuf,
     children: Vec<Child>,
@@ -86,8 +90,11 @@ impl Team {
         let folder = PathBuf::from(format!("/dev/shm/annulus-rivals-{parent}-{number}"));
         fs::create_dir(&folder)?;
         let board = Board::create(&board_path(&folder))?;
+        let chunks = subject.part == Part::Raw && case.skill != Skill::Block;
         let mut team = Team {
             case,
+            task: if chunks { Task::OneWay } else { case.task },
+            part: if chunks { case.size as f64 / CHUNK as f64 } else { 1.0 },
             board,
             folder,
             children: Vec::new(),
@@ -165,19 +172,19 @@ impl Team {
 
     /// Nanoseconds of a message, or of a round trip, and what went wrong.
     fn work(&mut self) -> Result<(f64, bool, Faults)> {
-        let trip = self.case.task == Task::RoundTrip;
+        let trip = self.task == Task::RoundTrip;
         let count =
             if trip { self.count.next_multiple_of(GROUP).clamp(60, 10_000) } else { self.count };
         let first = self.number;
         self.number += count;
-        let outcomes = self.give(self.case.task, first, count)?;
+        let outcomes = self.give(self.task, first, count)?;
         let mut faults = Faults::default();
         for outcome in &outcomes {
             let Outcome { lost, repeated, damaged, .. } = *outcome;
             faults.add(Faults { lost, repeated, damaged, unsettled: 0 });
         }
         let sum = outcomes.iter().fold(0_u64, |sum, outcome| sum.wrapping_add(outcome.sum));
-        let words = self.case.skill != crate::roster::Skill::Block;
+        let words = self.case.skill != Skill::Block;
         if words && sum != 0 && !faults.any() {
             faults.unsettled = 1;
         }
@@ -213,7 +220,7 @@ impl Team {
         let after = self.probe()?;
         let bracket = Bracket { before, after };
         let (placement, line) = (bracket.placement(), bracket.round_trip());
-        Ok(Sample { placement, line, interrupted, nanos, faults })
+        Ok(Sample { placement, line, interrupted, nanos: nanos * self.part, faults })
     }
 }
 
