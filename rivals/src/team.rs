@@ -17,7 +17,7 @@ use crate::roster::{Case, Part, Skill, Subject};
 use crate::task::Task;
 
 /// How long an order may take before something is held to be stuck.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(20);
 /// How long all members may take to get ready.
 const START: Duration = Duration::from_secs(30);
 /// How long a sample is meant to take: short, since the cores move.
@@ -115,6 +115,8 @@ impl Team {
         }
         let members = team.members() as u64;
         team.until(START, |board| board.ready() == members)?;
+        // All have it open: so nothing is left behind if this process is killed.
+        fs::remove_dir_all(&team.folder)?;
         Ok(team)
     }
 
