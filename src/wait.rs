@@ -237,7 +237,7 @@ impl Event {
     pub(crate) fn sleep(&self, ticket: &Ticket, until: Instant) -> Result<Slept, Corrupt> {
         let until = Until::instant(until);
         let expected = match seeded(Bug::SleepsOnNewGeneration) {
-            true => self.generation().load(wake::GENERATION),
+            true => self.generation().load(relaxed::HINT),
             false => ticket.generation,
         };
         let slept = match self.segment.semaphore(self.which) {
