@@ -300,17 +300,34 @@ impl<A: Trust> Frame<A> {
     }
 
     /// Sends the frame, with the length that was written. Takes a moment; waits only while a
-    /// receiver is in the middle of taking the frame of a lap before.
+    /// receiver is in the middle of taking the frame of a lap before. A hostile peer can make
+    /// that look so for ever: [`send_timeout`](Self::send_timeout), or the sender's cancel
+    /// handle.
     ///
     /// # Errors
     /// Gives the frame back.
-    pub fn send(mut self) -> Result<(), SendFrameError<A>> {
+    pub fn send(self) -> Result<(), SendFrameError<A>> {
+        self.send_by(|handles, handle| handles.send(handle))
+    }
+
+    /// As [`send`](Self::send), for at most `timeout`. The clock is monotonic.
+    ///
+    /// # Errors
+    /// Gives the frame back; [`SendError::Timeout`] too.
+    pub fn send_timeout(self, timeout: Duration) -> Result<(), SendFrameError<A>> {
+        self.send_by(|handles, handle| handles.send_timeout(handle, timeout))
+    }
+
+    fn send_by(
+        mut self,
+        send: impl FnOnce(&mut mpmc::Sender<Handle>, Handle) -> Result<(), SendError<Handle>>,
+    ) -> Result<(), SendFrameError<A>> {
         let held = self.held();
         let handle = held.handle(self.pen.written());
         if seeded(Bug::SendErrorLosesBuffer) {
             self.held = None;
         }
-        let sent = self.desk.handles().send(handle);
+        let sent = send(&mut self.desk.handles(), handle);
         match sent {
             Ok(()) => {
                 self.held = None;

@@ -17,7 +17,7 @@ const LONGEST: usize = 64;
 
 /// More than any call makes that waits for next to no time: as of an mpmc ring, for each
 /// handle that a receive passes over, which are one more than there are buffers.
-const ACCESSES: u64 = 12_000_000;
+pub(super) const ACCESSES: u64 = 12_000_000;
 
 impl<A: Trust> Noted for SendFrameError<A> {
     fn noted(&self) {
