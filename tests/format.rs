@@ -103,6 +103,7 @@ fn the_slot_table_is_the_layout_and_so_is_the_rule() {
         let needed = (message_at + size).next_multiple_of(8);
         let stride = match needed {
             0..=64 => needed.next_power_of_two(),
+            65..1024 => needed,
             _ => needed.next_multiple_of(64),
         };
         (stride.next_multiple_of(align.max(8)), message_at)
