@@ -79,5 +79,5 @@ fn the_page_has_each_subcommand_with_each_of_its_options() {
         let (listed, _) = listed.split_once("\nExit codes:").unwrap_or((listed, ""));
         assert_eq!(options(line), options(listed), "{command}");
     }
-    assert_eq!(calls.len(), 6);
+    assert_eq!(calls.len(), 7);
 }
