@@ -125,7 +125,7 @@ fn any_mutant() -> bool {
         ONCE.call_once(|| {
             if let Ok(name) = std::env::var(VARIABLE) {
                 let bug = Bug::named(&name).unwrap_or_else(|| panic!("no bug is called {name}"));
-                set_mutant(|mutant| mutant.bug = Some(bug));
+                seed(Some(bug));
             }
         });
     }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A campaign's processes are its own program again, each for one role: [`child`]. What it
-//! has to say goes through one [`Report`](report::Report), so that the figures of
+//! has to say goes through one [`Report`], so that the figures of
 //! docs/verification.md are the program's own words.
 
 pub mod child;
