@@ -175,7 +175,7 @@ const QUICK: &[(&str, &str)] = &[
     ("DropForgetsDoubt", "accesses"),
     ("SkipsInDoubt", "accesses"),
     ("FrameLengthUnchecked", "lies"),
-    ("CapacityTwice", "lies"),
+    ("HandleUnchecked", "lies"),
     ("ChecksumTrusted", "lies"),
     ("GuardsWholePages", "attacker"),
     ("CapacityReread", "attacker"),
