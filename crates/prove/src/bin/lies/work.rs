@@ -175,6 +175,9 @@ fn tell(report: &Report, outcome: &Outcome, seed: u64) {
     }
 }
 
+/// Targets that run at once.
+const WORKERS: usize = 2;
+
 /// The campaign.
 pub fn main() -> ExitCode {
     let options = Options::from_args();
@@ -185,9 +188,8 @@ pub fn main() -> ExitCode {
     let queue = Mutex::new(wanted.collect::<Vec<_>>());
     report.figure("lies targets", queue.lock().expect("never poisoned").len());
     let (say, hear) = mpsc::channel();
-    let workers = options.pick(2, 2);
     std::thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 0..WORKERS {
             let (say, queue, options) = (say.clone(), &queue, &options);
             scope.spawn(move || {
                 loop {
