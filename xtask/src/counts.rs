@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -60,9 +61,7 @@ pub fn main(options: &Options) -> Result<bool> {
     };
     let mut found = Counts::new();
     let mut changes = Vec::new();
-    for (ring, verb, size) in rows() {
-        let row = format!("{ring} {verb} {size}");
-        let count = count(&program, [ring, verb, size])?;
+    for (row, count) in count_all(&program)? {
         let before = known.as_ref().map(|known| known.get(&row).copied());
         let change = before.and_then(|before| difference(before, count));
         println!("{row:22} {count:9.2}{}", change.as_deref().unwrap_or_default());
@@ -100,6 +99,23 @@ pub fn main(options: &Options) -> Result<bool> {
 fn rows() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let verbs = RINGS.into_iter().flat_map(|ring| VERBS.map(|verb| (ring, verb)));
     verbs.flat_map(|(ring, verb)| SIZES.map(|size| (ring, verb, size)))
+}
+
+/// Instructions of each row's call, in order. They are counted side by side: a count does not
+/// depend on what else runs.
+fn count_all(program: &Path) -> Result<Vec<(String, f64)>> {
+    let rows: Vec<_> = rows().collect();
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let some = rows.chunks(rows.len().div_ceil(cores));
+    let counts: Vec<Result<Vec<_>>> = thread::scope(|scope| {
+        let one = |&(ring, verb, size): &(_, _, _)| {
+            Ok((format!("{ring} {verb} {size}"), count(program, [ring, verb, size])?))
+        };
+        let threads: Vec<_> =
+            some.map(|rows| scope.spawn(move || rows.iter().map(one).collect())).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a count panicked")).collect()
+    });
+    Ok(counts.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// What is to be said of a count beside the one on record, if anything.

@@ -1,11 +1,12 @@
 //! A command under a time limit, in a process group of its own that ends with it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,16 @@ use nix::unistd::Pid;
 /// How long what is left of a group may take to go, and its output to end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The group that runs now, for [`kill_children_when_interrupted`]; 0 is none.
-static GROUP: AtomicI32 = AtomicI32::new(0);
+/// How often a log tells what was last said.
+const TELL: Duration = Duration::from_secs(30);
+
+/// The groups that run now, for [`kill_children_when_interrupted`].
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Whoever panicked with the lock has left a set that is whole.
+fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A command and how long it may take.
 pub struct Job {
@@ -86,6 +95,11 @@ impl Ended {
         self.status.is_some_and(|status| !matches!(status.code(), Some(0 | 2)))
     }
 
+    /// Whether its time was over.
+    pub fn is_cut_short(&self) -> bool {
+        self.status.is_none()
+    }
+
     /// Why the job failed, or `None` if it passed.
     pub fn failure(&self) -> Option<String> {
         let limit = self.limit.as_secs();
@@ -105,22 +119,38 @@ pub struct Log {
     terminal: bool,
     file: Option<File>,
     kept: Option<Vec<u8>>,
+    progress: Option<Progress>,
+}
+
+/// Who tells what was last said, and when that was.
+struct Progress {
+    name: String,
+    began: Instant,
+    told: Instant,
 }
 
 impl Log {
     /// To standard output alone.
     pub fn terminal() -> Self {
-        Self { terminal: true, file: None, kept: None }
+        Self { terminal: true, file: None, kept: None, progress: None }
     }
 
     /// To standard output and `file`.
     pub fn with_file(file: File) -> Self {
-        Self { terminal: true, file: Some(file), kept: None }
+        Self { terminal: true, file: Some(file), kept: None, progress: None }
     }
 
     /// To `file` alone, and kept for [`take`](Self::take).
     pub fn quiet(file: File) -> Self {
-        Self { terminal: false, file: Some(file), kept: Some(Vec::new()) }
+        Self { terminal: false, file: Some(file), kept: Some(Vec::new()), progress: None }
+    }
+
+    /// The same, with a line of it on standard error now and then, under `name` and with the
+    /// time since `began`.
+    #[must_use]
+    pub fn telling(mut self, name: &str, began: Instant) -> Self {
+        self.progress = Some(Progress { name: name.into(), began, told: Instant::now() });
+        self
     }
 
     /// What has been kept so far.
@@ -141,6 +171,21 @@ impl Log {
         if let Some(kept) = &mut self.kept {
             kept.extend_from_slice(text);
         }
+        if let Some(progress) = &mut self.progress {
+            progress.tell(text);
+        }
+    }
+}
+
+impl Progress {
+    fn tell(&mut self, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        if text.trim().is_empty() || self.told.elapsed() < TELL {
+            return;
+        }
+        self.told = Instant::now();
+        let line: String = text.trim().chars().take(100).collect();
+        eprintln!("  {:4} s  {}: {line}", self.began.elapsed().as_secs(), self.name);
     }
 }
 
@@ -157,7 +202,7 @@ pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
 
     let mut child = command.spawn().with_context(|| format!("can't run {command:?}"))?;
     let group = Pid::from_raw(i32::try_from(child.id()).context("a pid above i32::MAX")?);
-    GROUP.store(group.as_raw(), Ordering::SeqCst);
+    groups().insert(group.as_raw());
     // Ends our copies of the pipe's writing side, so that the reader sees the end.
     drop(command);
 
@@ -172,7 +217,7 @@ pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
         _ => Vec::new(),
     };
     end(group, &mut child);
-    GROUP.store(0, Ordering::SeqCst);
+    groups().remove(&group.as_raw());
 
     // The rest of the output: the group is gone, so its end is near unless one escaped.
     let start = Instant::now();
@@ -278,12 +323,11 @@ pub fn shown(command: &Command) -> String {
     words.join(" ")
 }
 
-/// Makes Ctrl-C, SIGTERM and SIGHUP end the running group too, then xtask.
+/// Makes Ctrl-C, SIGTERM and SIGHUP end the running groups too, then xtask.
 pub fn kill_children_when_interrupted() -> Result<()> {
     ctrlc::set_handler(|| {
-        let group = GROUP.load(Ordering::SeqCst);
-        if group > 0 {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        for group in &*groups() {
+            let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
         }
         eprintln!("xtask: interrupted");
         std::process::exit(130);
@@ -299,7 +343,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         // Nowhere: these closing lines must not pass for this test's own.
-        let mut log = Log { terminal: false, file: None, kept: None };
+        let mut log = Log { terminal: false, file: None, kept: None, progress: None };
         run(Job::new(command, limit), &mut log).unwrap()
     }
 

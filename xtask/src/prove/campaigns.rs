@@ -1,12 +1,12 @@
 //! The campaigns: what each shows, what it needs, what it runs.
 
 use std::fmt::{self, Write};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::builds::Built;
 use super::minutes;
 use super::needs::Need;
 use crate::cargo;
@@ -17,7 +17,7 @@ use crate::loom;
 pub enum Depth {
     /// A sample, in minutes.
     Quick,
-    /// All, in hours.
+    /// All, but for what docs/verification.md says is sampled: about an hour.
     Full,
 }
 
@@ -27,6 +27,34 @@ impl fmt::Display for Depth {
             Self::Quick => "quick",
             Self::Full => "full",
         })
+    }
+}
+
+/// What a campaign runs.
+pub enum Runs {
+    /// Its program of crates/prove, as it is released.
+    Program,
+    /// The same with test hooks.
+    Seeded,
+    /// Files of tests/, with test hooks.
+    Tests(&'static [&'static str]),
+    /// crates/explore, with an argument for quick and one for full.
+    Explore(&'static [&'static str], &'static [&'static str]),
+    /// Commands that build what they need themselves.
+    Commands(fn(Depth) -> Result<Vec<Step>>),
+}
+
+/// A command of a campaign.
+pub struct Step {
+    /// What is run.
+    pub command: Command,
+    /// Tests of this file that have not ended by then are left out, and that is said.
+    pub until: Option<(&'static str, Duration)>,
+}
+
+impl From<Command> for Step {
+    fn from(command: Command) -> Self {
+        Self { command, until: None }
     }
 }
 
@@ -40,153 +68,178 @@ pub struct Campaign {
     pub shows: &'static str,
     /// What it needs beside a Rust toolchain.
     pub needs: &'static [Need],
-    /// A guard against hanging in full, in hours.
-    hours: u64,
-    /// The commands, run in turn.
-    pub steps: fn(Depth) -> Result<Vec<Command>>,
+    /// Whether nothing may run beside it: it needs processes that truly overlap, or says how
+    /// late somebody was.
+    pub alone: bool,
+    /// What it runs.
+    pub runs: Runs,
+    /// The figures whose names begin so come first.
+    pub leading: &'static str,
+}
+
+/// A campaign that may run beside others, and needs nothing.
+const fn campaign(
+    name: &'static str,
+    what: &'static str,
+    shows: &'static str,
+    runs: Runs,
+) -> Campaign {
+    Campaign { name, what, shows, needs: &[], alone: false, runs, leading: "" }
 }
 
 impl Campaign {
-    /// How long it may take, builds included: a guard against hanging.
+    const fn needs(mut self, needs: &'static [Need]) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    const fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    const fn leading(mut self, leading: &'static str) -> Self {
+        self.leading = leading;
+        self
+    }
+
+    /// How long it may take: a guard against hanging.
     pub fn limit(&self, depth: Depth) -> Duration {
         match depth {
             Depth::Quick => minutes(12),
-            Depth::Full => minutes(60 * self.hours),
+            Depth::Full => minutes(120),
         }
+    }
+
+    /// Its commands, to be run in turn.
+    pub fn steps(&self, depth: Depth, built: &Built) -> Result<Vec<Step>> {
+        let one = |mut command: Command, arguments: &[&str]| {
+            command.args(arguments);
+            vec![command.into()]
+        };
+        let how = format!("--{depth}");
+        Ok(match &self.runs {
+            Runs::Program => one(built.plain(self.name)?, &[&how]),
+            Runs::Seeded => one(built.seeded(self.name)?, &[&how]),
+            Runs::Tests(files) => {
+                files.iter().map(|file| Ok(built.test(file)?.into())).collect::<Result<_>>()?
+            }
+            Runs::Explore(quick, full) => {
+                let arguments = if depth == Depth::Quick { quick } else { full };
+                one(built.plain(EXPLORE)?, arguments)
+            }
+            Runs::Commands(steps) => steps(depth)?,
+        })
     }
 }
 
-/// All campaigns but the seeded bugs.
+/// The program of crates/explore.
+pub const EXPLORE: &str = "annulus-explore";
+
+/// All campaigns but the seeded bugs. In full those that may share run first, from the top.
 pub const CAMPAIGNS: &[Campaign] = &[
-    Campaign {
-        name: "instructions",
-        what: "a process is killed before each of its instructions",
-        shows: "1, 2, 3, 4",
-        needs: &[Need::X86],
-        hours: 12,
-        steps: |depth| Ok(vec![program("instructions", depth)?]),
-    },
-    Campaign {
-        name: "accesses",
-        what: "the same before each access to shared memory, in one process",
-        shows: "1, 2, 3",
-        needs: &[],
-        hours: 1,
-        steps: |_| Ok(vec![tests(ACCESSES)]),
-    },
-    Campaign {
-        name: "orderings",
-        what: "each ordering is weakened by itself under the patched loom",
-        shows: "1, 2, 3, 6",
-        needs: &[],
-        hours: 24,
-        steps: orderings,
-    },
-    Campaign {
-        name: "protocol",
-        what: "every interleaving of the mpmc protocol, kills and stops among them",
-        shows: "1, 2, 4",
-        needs: &[],
-        hours: 6,
-        steps: protocol,
-    },
-    Campaign {
-        name: "lies",
-        what: "every load from shared memory returns what a fuzzer chose",
-        shows: "7, 8",
-        needs: &[],
-        hours: 24,
-        steps: |depth| Ok(vec![seeded_program("lies", depth)?]),
-    },
-    Campaign {
-        name: "attacker",
-        what: "a process scribbles over live rings, cuts files, hogs locks and waiters",
-        shows: "7, 8, 9",
-        needs: &[],
-        hours: 4,
-        steps: |depth| Ok(vec![program("attacker", depth)?]),
-    },
-    Campaign {
-        name: "wakeups",
-        what: "hand-offs by the million, and waiter and notifier in lockstep",
-        shows: "4, 6",
-        needs: &[],
-        hours: 12,
-        steps: |depth| Ok(vec![program("wakeups", depth)?]),
-    },
-    Campaign {
-        name: "histories",
-        what: "what processes saw is held against the sequential specification",
-        shows: "1, 2, 3",
-        needs: &[],
-        hours: 4,
-        steps: |depth| Ok(vec![program("histories", depth)?]),
-    },
-    Campaign {
-        name: "soak",
-        what: "random kills among many processes, with exact accounts",
-        shows: "1, 2, 3, 4",
-        needs: &[],
-        hours: 4,
-        steps: |depth| Ok(vec![program("soak", depth)?]),
-    },
-    Campaign {
-        name: "leaks",
-        what: "crash and open again, thousands of times",
-        shows: "4",
-        needs: &[],
-        hours: 2,
-        steps: |depth| Ok(vec![program("leaks", depth)?]),
-    },
-    Campaign {
-        name: "strangers",
-        what: "who may open what, who is alive, and what stands in the way",
-        shows: "5, 11, 12",
-        needs: &[],
-        hours: 1,
-        steps: |_| Ok(vec![tests(STRANGERS)]),
-    },
-    Campaign {
-        name: "faults",
-        what: "system calls fail or kill, by kind of call",
-        shows: "4, 7",
-        needs: &[Need::X86],
-        hours: 4,
-        steps: |depth| Ok(vec![program("faults", depth)?]),
-    },
-    Campaign {
-        name: "asan",
-        what: "the tests under AddressSanitizer",
-        shows: "7",
-        needs: &[Need::Nightly],
-        hours: 2,
-        steps: |depth| xtask("asan", depth),
-    },
-    Campaign {
-        name: "aarch64",
-        what: "the library and its tests for aarch64, under qemu",
-        shows: "1, 2, 3",
-        needs: &[Need::Aarch64],
-        hours: 3,
-        steps: |depth| xtask("aarch64", depth),
-    },
-    Campaign {
-        name: "bits32",
-        what: "a 32-bit process shares rings with a 64-bit one",
-        shows: "1, 2, 3",
-        needs: &[Need::I686],
-        hours: 1,
-        steps: |depth| xtask("bits32", depth),
-    },
-    Campaign {
-        name: "counts",
-        what: "instructions a call, beside those that are on record",
-        shows: "none: the speed",
-        needs: &[Need::Valgrind],
-        hours: 1,
-        steps: |_| Ok(vec![cargo::xtask("counts")?]),
-    },
+    campaign(
+        "lies",
+        "every load from shared memory returns what a fuzzer chose",
+        "7, 8",
+        Runs::Seeded,
+    ),
+    campaign(
+        "soak",
+        "random kills among many processes, with exact accounts",
+        "1, 2, 3, 4",
+        Runs::Program,
+    )
+    .leading("all: "),
+    campaign(
+        "instructions",
+        "a process is killed before each of its instructions",
+        "1, 2, 3, 4",
+        Runs::Program,
+    )
+    .needs(&[Need::X86]),
+    campaign("faults", "system calls fail or kill, by kind of call", "4, 7", Runs::Program)
+        .needs(&[Need::X86]),
+    campaign(
+        "orderings",
+        "each ordering is weakened by itself under the patched loom",
+        "1, 2, 3, 6",
+        Runs::Commands(orderings),
+    ),
+    campaign(
+        "protocol",
+        "every interleaving of the mpmc protocol, kills and stops among them",
+        "1, 2, 4",
+        Runs::Explore(&["--small"], &[]),
+    ),
+    campaign(
+        "aarch64",
+        "the library and its tests for aarch64, under qemu",
+        "1, 2, 3",
+        Runs::Commands(|depth| xtask("aarch64", depth)),
+    )
+    .needs(&[Need::Aarch64]),
+    campaign(
+        "asan",
+        "the tests under AddressSanitizer",
+        "7",
+        Runs::Commands(|depth| xtask("asan", depth)),
+    )
+    .needs(&[Need::Nightly]),
+    campaign(
+        "bits32",
+        "a 32-bit process shares rings with a 64-bit one",
+        "1, 2, 3",
+        Runs::Commands(|depth| xtask("bits32", depth)),
+    )
+    .needs(&[Need::I686]),
+    campaign("leaks", "crash and open again, thousands of times", "4", Runs::Program),
+    campaign(
+        "accesses",
+        "a kill before each access to shared memory, in one process",
+        "1, 2, 3",
+        Runs::Tests(ACCESSES),
+    ),
+    campaign(
+        "strangers",
+        "who may open what, who is alive, and what stands in the way",
+        "5, 11, 12",
+        Runs::Tests(STRANGERS),
+    ),
+    campaign(
+        "counts",
+        "instructions a call, beside those that are on record",
+        "none: the speed",
+        Runs::Commands(|_| Ok(vec![cargo::xtask("counts")?.into()])),
+    )
+    .needs(&[Need::Valgrind]),
+    campaign(
+        "wakeups",
+        "hand-offs by the million, and waiter and notifier in lockstep",
+        "4, 6",
+        Runs::Program,
+    )
+    .alone(),
+    campaign(
+        "histories",
+        "what processes saw is held against the sequential specification",
+        "1, 2, 3",
+        Runs::Program,
+    )
+    .alone(),
+    campaign(
+        "attacker",
+        "a process scribbles over live rings, cuts files, hogs locks and waiters",
+        "7, 8, 9",
+        Runs::Program,
+    )
+    .alone(),
 ];
+
+/// The campaign of this name.
+pub fn named(name: &str) -> Option<&'static Campaign> {
+    CAMPAIGNS.iter().find(|campaign| campaign.name == name)
+}
 
 /// Files of tests/ that kill before each access.
 const ACCESSES: &[&str] =
@@ -220,79 +273,34 @@ pub fn list() -> String {
     text + &super::needs::all_missing(CAMPAIGNS.iter())
 }
 
-fn program(name: &str, depth: Depth) -> Result<Command> {
-    built(name, depth, false)
-}
+/// Files of loom-tests/tests whose models are explored without bounds in full, as far as
+/// that gets in [`FAR`] each. Those of the others would take hours.
+const UNBOUNDED: &[&str] = &["spsc", "stream", "stream_deaths"];
+const FAR: Duration = minutes(5);
 
-fn seeded_program(name: &str, depth: Depth) -> Result<Command> {
-    built(name, depth, true)
-}
-
-fn built(name: &str, depth: Depth, seeded: bool) -> Result<Command> {
-    let mut command = run_program(name, seeded)?;
-    command.arg(format!("--{depth}"));
-    Ok(command)
-}
-
-/// `cargo run` of a campaign's program, in a target directory of the build it belongs to.
-fn run_program(name: &str, seeded: bool) -> Result<Command> {
-    let mut command = cargo::locked("run");
-    command.args(["--release", "--quiet", "--package=annulus-prove", "--bin", name]);
-    command.arg("--target-dir").arg(target(seeded)?);
-    if seeded {
-        command.arg("--features=seeded");
+/// The models of each use of an edge; in full all models, and some without bounds.
+fn orderings(depth: Depth) -> Result<Vec<Step>> {
+    if depth == Depth::Quick {
+        let mut uses = loom::models("ci")?;
+        uses.args(["--test=spsc_edges", "--test=mpmc_edges", "--test=broadcast_edges"]);
+        uses.args(["every_use", "--", "--nocapture"]);
+        return Ok(vec![uses.into()]);
     }
-    command.arg("--");
-    Ok(command)
-}
-
-/// Where the programs are built: those with bugs apart from the others.
-pub fn target(seeded: bool) -> Result<PathBuf> {
-    let folder = if seeded { "prove/seeded" } else { "prove/plain" };
-    Ok(cargo::target_directory()?.join(folder))
-}
-
-/// The campaigns that are tests: their files.
-pub fn files_of(campaign: &str) -> Option<&'static [&'static str]> {
-    match campaign {
-        "accesses" => Some(ACCESSES),
-        "strangers" => Some(STRANGERS),
-        _ => None,
+    let mut all = loom::models("ci")?;
+    all.arg("--no-fail-fast");
+    let mut steps = vec![Step::from(all)];
+    for file in UNBOUNDED {
+        let mut command = loom::models("full")?;
+        command.args(["--test", file]);
+        steps.push(Step { command, until: Some((file, FAR)) });
     }
+    Ok(steps)
 }
 
-/// Release tests of annulus with its hooks.
-pub fn tests(names: &[&str]) -> Command {
-    let mut command = cargo::locked("test");
-    command.args(["--release", "--package=annulus", "--features=test-hooks", "--no-fail-fast"]);
-    for name in names {
-        command.args(["--test", name]);
-    }
-    command.args(["--", "--test-threads=2"]);
-    command
-}
-
-fn orderings(depth: Depth) -> Result<Vec<Command>> {
-    // Every model that a use dies in is explored; the others are left to `xtask test`.
-    let mut uses = loom::models("ci")?;
-    uses.args(["every_use_of_an_edge", "--", "--nocapture"]);
-    Ok(match depth {
-        Depth::Quick => vec![uses],
-        Depth::Full => vec![uses, loom::models("ci")?, loom::models("full")?],
-    })
-}
-
-fn protocol(depth: Depth) -> Result<Vec<Command>> {
-    let mut explore = cargo::locked("run");
-    explore.args(["--release", "--quiet", "--package=annulus-explore", "--"]);
-    explore.arg(if depth == Depth::Full { "--full" } else { "--small" });
-    Ok(vec![explore])
-}
-
-fn xtask(name: &str, depth: Depth) -> Result<Vec<Command>> {
+fn xtask(name: &str, depth: Depth) -> Result<Vec<Step>> {
     let mut command = cargo::xtask(name)?;
     if depth == Depth::Full {
         command.arg("--full");
     }
-    Ok(vec![command])
+    Ok(vec![command.into()])
 }

@@ -5,38 +5,45 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::campaigns::CAMPAIGNS;
-use super::matrix::ROWS;
+use super::campaigns::{CAMPAIGNS, Campaign};
+use super::matrix::{ROWS, Row};
 use super::state::State;
 use crate::cargo;
+
+/// As many figures as a row shows; the others are below it.
+const LEADING: usize = 8;
 
 /// The campaigns' outcomes and the hunts, in Markdown.
 pub fn table(state: &State) -> String {
     let mut text = format!("{}.\n\n", state.when());
     text += "| campaign | guarantees | figures | found | s |\n|---|---|---|---|---|\n";
-    let ran =
-        CAMPAIGNS.iter().filter_map(|campaign| Some((campaign, state.outcome(campaign.name)?)));
-    for (campaign, outcome) in ran.clone() {
+    let (mut more, mut skipped) = (String::new(), String::new());
+    for campaign in CAMPAIGNS {
+        let Some(outcome) = state.outcome(campaign.name) else {
+            continue;
+        };
         let found = match (outcome.found.len(), outcome.failures.len()) {
             (0, 0) if outcome.figures.is_empty() && outcome.passed == 0 => "not run".into(),
             (0, 0) => "0".into(),
             (found, failures) => format!("**{found}, and {failures} commands failed**"),
         };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {found} | {} |",
-            campaign.name,
-            campaign.shows,
-            outcome.line(),
-            outcome.seconds
-        );
-    }
-    let skipped: Vec<_> = ran.flat_map(|(_, outcome)| &outcome.skipped).collect();
-    if !skipped.is_empty() {
-        text += "\nLeft out on this machine:\n\n";
-        for cell in skipped {
-            let _ = writeln!(text, "- {cell}");
+        let Campaign { name, shows, leading, .. } = campaign;
+        let mut words = outcome.words(name, leading);
+        let rest = words.split_off(words.len().min(LEADING));
+        let (shown, seconds) = (words.join(", "), outcome.seconds);
+        let _ = writeln!(text, "| {name} | {shows} | {shown} | {found} | {seconds} |");
+        if !rest.is_empty() {
+            let _ = writeln!(more, "- **{name}**: {}", rest.join(", "));
         }
+        for cell in &outcome.skipped {
+            let _ = writeln!(skipped, "- {name}: {cell}");
+        }
+    }
+    if !more.is_empty() {
+        let _ = write!(text, "\n<details><summary>More figures</summary>\n\n{more}\n</details>\n");
+    }
+    if !skipped.is_empty() {
+        let _ = write!(text, "\nLeft out or sampled:\n\n{skipped}");
     }
     text + &hunts(state)
 }
@@ -44,30 +51,59 @@ pub fn table(state: &State) -> String {
 fn hunts(state: &State) -> String {
     let mut text = String::new();
     for row in ROWS {
-        let cells = row.meant.iter().filter_map(|campaign| {
-            let hunt = state.hunt(row.bug, campaign)?;
-            Some(if hunt.caught {
-                format!("{campaign} ({:.1} s)", hunt.seconds)
-            } else {
-                format!("**missed by {campaign}**")
-            })
-        });
-        let cells: Vec<_> = cells.collect();
-        if !cells.is_empty() {
-            let author = if row.blind { "blind" } else { "" };
-            let _ = writeln!(text, "| `{}` | {author} | {} |", row.bug, cells.join(", "));
+        let of = |campaigns: &[&str], caught: bool| -> Vec<String> {
+            let hunts = campaigns.iter().filter_map(|campaign| {
+                let hunt = state.hunt(row.bug, campaign).filter(|hunt| hunt.caught == caught)?;
+                Some(format!("{campaign} ({:.1} s)", hunt.seconds))
+            });
+            hunts.collect()
+        };
+        let caught = [of(row.meant, true), of(row.missed, true)].concat();
+        let unawares = of(row.meant, false).into_iter().map(|hunt| format!("**{hunt}**"));
+        let missed: Vec<_> = of(row.missed, false).into_iter().chain(unawares).collect();
+        if caught.is_empty() && missed.is_empty() {
+            continue;
         }
+        let author = if row.blind { "blind" } else { "" };
+        let caught = if caught.is_empty() { "none of these".into() } else { caught.join(", ") };
+        let missed = missed.join(", ");
+        let _ = writeln!(text, "| `{}` | {author} | {caught} | {missed} |", row.bug);
     }
     if text.is_empty() {
         return text;
     }
-    format!("\n| seeded bug | author | caught by |\n|---|---|---|\n{text}")
+    format!("\n| seeded bug | author | caught by | missed by |\n|---|---|---|---|\n{text}")
+}
+
+/// The matrix's known misses, in Markdown.
+fn missed() -> String {
+    let mut text = String::new();
+    let list = |bugs: Vec<&Row>| {
+        bugs.iter().map(|row| format!("`{}`", row.bug)).collect::<Vec<_>>().join(", ")
+    };
+    for campaign in CAMPAIGNS {
+        let bugs: Vec<_> = ROWS.iter().filter(|row| row.missed.contains(&campaign.name)).collect();
+        if !bugs.is_empty() {
+            let _ = writeln!(text, "- **{}**: {}", campaign.name, list(bugs));
+        }
+    }
+    let none: Vec<_> = ROWS.iter().filter(|row| row.meant.is_empty()).collect();
+    if !none.is_empty() {
+        let _ = writeln!(text, "\nNo campaign is known to catch: {}.", list(none));
+    }
+    text
 }
 
 /// Puts the tables between their marks: of all figures, and of each guarantee's.
 pub fn write(state: &State) -> Result<()> {
     put("verification.md", &state.depth().to_string(), &table(state))?;
+    write_missed()?;
     put("guarantees.md", &format!("campaigns {}", state.depth()), &guarantees(state))
+}
+
+/// Puts the matrix's known misses between their marks.
+pub fn write_missed() -> Result<()> {
+    put("verification.md", "missed", &missed())
 }
 
 fn put(document: &str, name: &str, table: &str) -> Result<()> {
@@ -91,7 +127,9 @@ fn guarantees(state: &State) -> String {
             let figure = match outcome {
                 None => "not run".into(),
                 Some(outcome) if !outcome.passed() => "**failed**".into(),
-                Some(outcome) => outcome.first().unwrap_or("skipped".into()),
+                Some(outcome) => {
+                    outcome.first(campaign.name, campaign.leading).unwrap_or("skipped".into())
+                }
             };
             format!("{}: {figure}", campaign.name)
         });
@@ -117,5 +155,13 @@ mod tests {
         let new = replaced(text, "quick", "new\n").unwrap();
         assert_eq!(new, "a\n<!-- quick: begin -->\nnew\n<!-- quick: end -->\nb\n");
         assert!(replaced(text, "full", "").is_none());
+    }
+
+    #[test]
+    fn the_documents_list_of_misses_is_the_matrixs() {
+        let path = cargo::root().join("docs/verification.md");
+        let text = fs::read_to_string(path).unwrap();
+        let listed = replaced(&text, "missed", &missed()).unwrap();
+        assert!(listed == text, "`cargo xtask prove --list --write` writes the list anew");
     }
 }

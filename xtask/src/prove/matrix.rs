@@ -1,57 +1,59 @@
 //! Seeded bugs, and the campaigns that are meant to catch them.
 //!
-//! The bugs are those of src/atomic/bug.rs. A hunt runs one campaign in a build that has
-//! them, with one switched on; caught is what makes it find something.
+//! The bugs are those of src/atomic/bug.rs. `meant` is a promise: a hunt that misses fails
+//! the run. `missed` is what hunts have shown: known, on record, and no failure.
 
-use std::process::Command;
-use std::time::{Duration, Instant};
+use super::campaigns::Depth;
 
-use anyhow::{Context, Result, ensure};
-
-use super::campaigns::{self, Depth};
-use super::state::{Hunt, State};
-use crate::cargo;
-use crate::process::{self, Job, Log};
-
-/// The name of this on the command line.
-pub const NAME: &str = "bugs";
-
-/// How long a hunt may take. A bug that makes a campaign hang is not caught by that.
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// A bug, who wrote it, and the campaigns meant to catch it.
+/// A bug, who wrote it, and which campaigns look for it.
 pub struct Row {
     /// The variant of `Bug`.
     pub bug: &'static str,
     /// Whether its author had not seen the campaigns.
     pub blind: bool,
-    /// Campaigns.
+    /// Campaigns that catch it.
     pub meant: &'static [&'static str],
+    /// Campaigns that were meant to, hunted it, and missed it.
+    pub missed: &'static [&'static str],
+    /// The file of tests/ that is run first where the campaign is tests.
+    pub file: Option<&'static str>,
 }
 
 /// By somebody who had not seen the campaigns.
 const fn blind(bug: &'static str, meant: &'static [&'static str]) -> Row {
-    Row { bug, blind: true, meant }
+    Row { bug, blind: true, meant, missed: &[], file: None }
 }
 
 /// By the author of the code or of a campaign.
 const fn known(bug: &'static str, meant: &'static [&'static str]) -> Row {
-    Row { bug, blind: false, meant }
+    Row { blind: false, ..blind(bug, meant) }
+}
+
+impl Row {
+    const fn missed(mut self, campaigns: &'static [&'static str]) -> Self {
+        self.missed = campaigns;
+        self
+    }
+
+    const fn file(mut self, file: &'static str) -> Self {
+        self.file = Some(file);
+        self
+    }
 }
 
 /// The matrix. What each bug does is said in src/atomic/bug.rs.
 pub const ROWS: &[Row] = &[
-    blind("FollowsLinks", &["strangers"]),
-    blind("WaitsForFifo", &["strangers", "attacker"]),
+    blind("FollowsLinks", &["strangers"]).file("segment_files"),
+    blind("WaitsForFifo", &["strangers", "attacker"]).file("segment_files"),
     blind("InterruptedAllocationFails", &["faults"]),
-    blind("SparseIfFull", &["faults", "strangers"]),
-    blind("LockThroughShared", &["strangers"]),
-    blind("LockSurvivesExec", &["strangers"]),
-    blind("LockInherited", &["strangers"]),
-    blind("ForkedHandlesGoOn", &["strangers"]),
-    blind("AsksAsWriter", &["strangers"]),
+    blind("SparseIfFull", &["strangers"]).missed(&["faults"]).file("segment_making"),
+    blind("LockThroughShared", &["strangers"]).file("seats"),
+    blind("LockSurvivesExec", &["strangers"]).file("seats_fork"),
+    blind("LockInherited", &["strangers"]).missed(&["leaks"]).file("seats_fork"),
+    blind("ForkedHandlesGoOn", &["strangers"]).file("seats_fork"),
+    blind("AsksAsWriter", &["strangers"]).file("segment_observer"),
     blind("RefusalKeepsDescriptor", &["leaks"]),
-    blind("CoversWithZeros", &["attacker"]),
+    blind("CoversWithZeros", &[]).missed(&["attacker"]),
     blind("GenerationAfterFlag", &["wakeups"]),
     blind("SleepsOnNewGeneration", &["wakeups"]),
     blind("ClearForgetsArrivals", &["wakeups"]),
@@ -59,111 +61,106 @@ pub const ROWS: &[Row] = &[
     blind("NoFencedFallback", &["faults"]),
     blind("WakeRestartsTimeout", &["attacker"]),
     blind("LooksAroundAfterSlicesOnly", &["attacker"]),
-    blind("NoAnswerIsDead", &["faults"]),
-    blind("BarrierBeforeFlags", &["wakeups"]),
-    blind("MissingWaitSpins", &["faults"]),
-    blind("SkipsInDoubt", &["instructions", "accesses"]),
-    blind("DropForgetsDoubt", &["instructions", "accesses"]),
-    blind("FullRingOffByOne", &["instructions", "accesses"]),
-    blind("BatchBackwards", &["instructions", "accesses"]),
+    blind("NoAnswerIsDead", &[]).missed(&["faults"]),
+    blind("BarrierBeforeFlags", &[]).missed(&["wakeups"]),
+    blind("MissingWaitSpins", &[]).missed(&["faults"]),
+    blind("SkipsInDoubt", &["instructions", "accesses"]).file("hooks_kills"),
+    blind("DropForgetsDoubt", &["accesses"]).missed(&["instructions"]).file("hooks_kills"),
+    blind("FullRingOffByOne", &["instructions", "accesses"]).file("hooks_kills"),
+    blind("BatchBackwards", &["instructions", "accesses"]).file("hooks_kills"),
     blind("GoneBeforeRoom", &["histories"]),
-    blind("ComesSilently", &["wakeups"]),
-    blind("LeavesSilently", &["wakeups"]),
-    blind("NotifiesBeforeCommit", &["wakeups"]),
-    blind("HeadUnchecked", &["lies"]),
+    blind("ComesSilently", &[]).missed(&["wakeups"]),
+    blind("LeavesSilently", &[]).missed(&["wakeups"]),
+    blind("NotifiesBeforeCommit", &[]).missed(&["wakeups"]),
+    blind("HeadUnchecked", &[]).missed(&["lies"]),
     blind("LengthTwice", &["lies"]),
     blind("CapacityReread", &["lies", "attacker"]),
-    blind("CommitBeforeWrap", &["instructions", "accesses"]),
+    blind("CommitBeforeWrap", &["accesses"]).missed(&["instructions"]).file("stream_kills_hooks"),
     blind("StreamSuccession", &["instructions"]),
-    blind("UnwindIsEnd", &["instructions"]),
-    blind("TailUnchecked", &["lies"]),
+    blind("UnwindIsEnd", &[]).missed(&["instructions"]),
+    blind("TailUnchecked", &[]).missed(&["lies"]),
     blind("NotifiesIfEmpty", &["wakeups"]),
     blind("ShortReadCommitsAll", &["faults"]),
     blind("ShortWriteRetiresAll", &["faults"]),
     blind("InterruptedReadIsEnd", &["faults"]),
-    blind("ClaimOfOne", &["instructions", "accesses"]),
-    blind("NewcomerJustSitsDown", &["instructions", "accesses"]),
+    blind("ClaimOfOne", &["instructions", "accesses"]).file("mpmc_hooks"),
+    blind("NewcomerJustSitsDown", &["accesses"]).missed(&["instructions"]).file("mpmc_hooks"),
     blind("TakesWithoutExchange", &["histories"]),
     blind("MovedOnIsFull", &["histories"]),
     blind("TriesForEver", &["lies"]),
     blind("LaterKeepsLock", &["leaks", "instructions"]),
-    blind("FreedTooSoon", &["instructions", "accesses"]),
-    blind("ClaimClearedFirst", &["instructions", "accesses"]),
-    blind("DeadMessageIsFreed", &["instructions", "accesses"]),
-    blind("NoLookAtCounter", &["instructions", "accesses"]),
+    blind("FreedTooSoon", &["instructions", "accesses"]).file("mpmc_hooks"),
+    blind("ClaimClearedFirst", &["instructions", "accesses"]).file("mpmc_hooks"),
+    blind("DeadMessageIsFreed", &["instructions", "accesses"]).file("mpmc_hooks"),
+    blind("NoLookAtCounter", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("RecoveringLives", &["instructions"]),
-    blind("RedeliveredUnmarked", &["instructions", "accesses"]),
+    blind("RedeliveredUnmarked", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("StalledIsEmpty", &["histories"]),
-    blind("TombLeavesGap", &["histories", "accesses"]),
-    blind("FreesBeforeCopy", &["histories", "accesses"]),
-    blind("KeptIsDropped", &["leaks"]),
-    blind("ForgottenStays", &["leaks"]),
+    blind("TombLeavesGap", &["histories", "accesses"]).file("mpmc_hooks"),
+    blind("FreesBeforeCopy", &["histories", "accesses"]).file("mpmc_hooks"),
+    blind("KeptIsDropped", &[]).missed(&["leaks"]),
+    blind("ForgottenStays", &[]).missed(&["leaks"]),
     blind("PositionGivenBack", &["histories", "instructions"]),
-    blind("PartialBatchSilent", &["wakeups"]),
-    blind("WaiterKeepsWake", &["wakeups"]),
-    blind("LeaverKeepsWake", &["wakeups"]),
+    blind("PartialBatchSilent", &[]).missed(&["wakeups"]),
+    blind("WaiterKeepsWake", &[]).missed(&["wakeups"]),
+    blind("LeaverKeepsWake", &[]).missed(&["wakeups"]),
     blind("HandleUnchecked", &["lies"]),
     blind("FrameLengthUnchecked", &["lies"]),
-    blind("BufferFreedSilently", &["wakeups"]),
-    blind("SendErrorLosesBuffer", &["faults"]),
-    blind("ReclaimsSentFrames", &["accesses"]),
-    blind("HandleReleasedFirst", &["accesses"]),
-    blind("TailUnnoted", &["instructions", "accesses"]),
-    blind("SkipsHalfWritten", &["instructions", "accesses"]),
+    blind("BufferFreedSilently", &[]).missed(&["wakeups"]),
+    blind("SendErrorLosesBuffer", &[]).missed(&["faults"]),
+    blind("ReclaimsSentFrames", &["accesses"]).file("frames_hooks"),
+    blind("HandleReleasedFirst", &["accesses"]).file("frames_hooks"),
+    blind("TailUnnoted", &["instructions", "accesses"]).file("broadcast_hooks"),
+    blind("SkipsHalfWritten", &["instructions", "accesses"]).file("broadcast_hooks"),
     blind("OneDeathASlice", &["instructions"]),
     blind("JoinsLate", &["histories"]),
     blind("NoLookAfterLimit", &["histories"]),
     blind("SmallNeedsNoLook", &["histories"]),
-    blind("LagMiscounts", &["histories"]),
+    blind("LagMiscounts", &[]).missed(&["histories"]),
     blind("TailHintTrusted", &["lies"]),
-    blind("IncarnationStays", &["leaks", "accesses"]),
-    blind("NoGiveBack", &["faults"]),
-    blind("TrustsPids", &["strangers"]),
+    blind("IncarnationStays", &["leaks", "accesses"]).file("broadcast_hooks"),
+    blind("NoGiveBack", &[]).missed(&["faults"]),
+    blind("TrustsPids", &["strangers"]).file("seats"),
     blind("NoDescriptorPanics", &["faults"]),
     blind("NotedWithoutLock", &["instructions"]),
     blind("MagicFirst", &["accesses"]),
-    blind("NamedTooEarly", &["instructions", "strangers"]),
-    blind("NoNameCheck", &["strangers"]),
-    blind("RemovesWhateverIsThere", &["strangers"]),
-    blind("UnusedDespiteSeats", &["strangers"]),
-    blind("MakerNotAttached", &["strangers"]),
-    blind("UnlinksAnything", &["strangers"]),
-    blind("RenameReplaces", &["strangers"]),
-    blind("WaitsForRemover", &["strangers"]),
-    blind("OpensOrCreatesForEver", &["strangers"]),
-    blind("CapacityTwice", &["lies"]),
+    blind("NamedTooEarly", &["instructions", "strangers"]).file("segment_making"),
+    blind("NoNameCheck", &["strangers"]).file("segment_unused_moments"),
+    blind("RemovesWhateverIsThere", &["strangers"]).file("segment_unused_moments"),
+    blind("UnusedDespiteSeats", &["strangers"]).file("segment_unused"),
+    blind("MakerNotAttached", &["strangers"]).file("segment_unused"),
+    blind("UnlinksAnything", &["strangers"]).file("segment_unused"),
+    blind("RenameReplaces", &["strangers"]).file("segment_making"),
+    blind("WaitsForRemover", &["strangers"]).file("segment_unused_moments"),
+    blind("OpensOrCreatesForEver", &["strangers"]).file("segment_unused_moments"),
+    blind("CapacityTwice", &[]).missed(&["lies"]),
     blind("ChecksumTrusted", &["lies"]),
-    blind("LengthUnchecked", &["strangers", "lies"]),
+    blind("LengthUnchecked", &["strangers", "lies"]).file("segment_files"),
     blind("GuardAfterParse", &["attacker"]),
     blind("GuardsWholePages", &["attacker"]),
-    blind("SealsNotRequired", &["strangers"]),
-    blind("FillsSparseFiles", &["strangers"]),
-    blind("NoOwnerCheck", &["strangers"]),
-    blind("NoModeCheck", &["strangers"]),
-    blind("ModeLeftAsMade", &["strangers"]),
+    blind("SealsNotRequired", &["strangers"]).file("segment_memfd"),
+    blind("FillsSparseFiles", &["strangers"]).file("segment_files"),
+    blind("NoOwnerCheck", &["strangers"]).file("segment_files"),
+    blind("NoModeCheck", &["strangers"]).file("segment_files"),
+    blind("ModeLeftAsMade", &["strangers"]).file("segment_making"),
     blind("NoNamelessFallback", &["faults"]),
     blind("TemporaryLeft", &["faults"]),
     blind("SemaphoresLeft", &["faults"]),
-    blind("RefusedStaysMapped", &["leaks", "strangers"]),
-    blind("GuardSlotLeaks", &["leaks"]),
+    blind("RefusedStaysMapped", &["strangers"]).missed(&["leaks"]),
+    blind("GuardSlotLeaks", &[]).missed(&["leaks"]),
     known("ClearBeforeWake", &["wakeups"]),
     known("WakeBeforeBump", &["wakeups"]),
     known("ClearThoughAllWoke", &["wakeups"]),
     known("NoRecheck", &["wakeups"]),
-    known("RetireBeforeCopy", &["histories", "accesses", "soak"]),
-    known("PublishBeforeCopy", &["histories", "accesses"]),
-    known("NoLookAfterClosed", &["accesses"]),
-    known("NoWritingMark", &["soak", "instructions"]),
-    known("ClaimAfterCas", &["instructions", "accesses"]),
-    known("IgnoreLive", &["soak"]),
-    known("StaleLoser", &["soak"]),
-    known("NoClaim", &["instructions", "accesses", "soak"]),
+    known("RetireBeforeCopy", &["histories", "accesses", "soak"]).file("hooks_kills"),
+    known("PublishBeforeCopy", &["histories", "accesses"]).file("hooks_kills"),
+    known("NoLookAfterClosed", &["accesses"]).file("hooks_kills"),
+    known("NoWritingMark", &["soak", "instructions"]).missed(&["histories"]),
+    known("ClaimAfterCas", &["instructions", "accesses"]).missed(&["histories"]).file("mpmc_hooks"),
+    known("IgnoreLive", &[]).missed(&["soak"]),
+    known("StaleLoser", &[]).missed(&["soak"]),
+    known("NoClaim", &["instructions", "accesses", "soak"]).file("mpmc_hooks"),
 ];
-
-/// Whether the campaign is meant to catch the bug.
-pub fn is_meant(bug: &str, campaign: &str) -> bool {
-    ROWS.iter().any(|row| row.bug == bug && row.meant.contains(&campaign))
-}
 
 /// What is hunted in quick: some of each campaign's, which take it seconds.
 const QUICK: &[(&str, &str)] = &[
@@ -200,61 +197,78 @@ const QUICK: &[(&str, &str)] = &[
     ("NoDescriptorPanics", "faults"),
 ];
 
-/// What is hunted: in full every bug by every campaign meant for it.
-fn hunts(depth: Depth) -> Vec<(&'static str, &'static str)> {
-    match depth {
-        Depth::Quick => QUICK.to_vec(),
-        Depth::Full => {
-            let all = ROWS.iter();
-            all.flat_map(|row| row.meant.iter().map(|campaign| (row.bug, *campaign))).collect()
-        }
-    }
+/// A hunt.
+#[derive(Clone, Copy)]
+pub struct Pair {
+    /// For this bug.
+    pub bug: &'static str,
+    /// By this campaign.
+    pub campaign: &'static str,
+    /// This file of tests/ first.
+    pub file: Option<&'static str>,
 }
 
-/// Hunts the bugs.
-pub fn run(depth: Depth, state: &mut State, began: Instant) -> Result<()> {
-    println!("{NAME:13} each seeded bug is hunted");
-    let path = super::log_file(NAME)?;
-    let file = std::fs::File::create(&path).with_context(|| format!("can't make {path:?}"))?;
-    let mut log = Log::quiet(file);
-    let mut build = cargo::locked("build");
-    build.args(["--release", "--package=annulus-prove", "--features=seeded", "--target-dir"]);
-    build.arg(campaigns::target(true)?);
-    let built = process::run(Job::new(build, super::minutes(15)), &mut log)?;
-    ensure!(built.failure().is_none(), "the programs with bugs can't be built: {}", path.display());
-    for (bug, campaign) in hunts(depth) {
-        if state.hunt(bug, campaign).is_some_and(|hunt| hunt.caught) {
-            continue;
-        }
-        let hunt = hunt(bug, campaign, &mut log)?;
-        let verdict = if hunt.caught { "caught" } else { "MISSED" };
-        println!("  {bug:32} {verdict} by {campaign} in {:.1} s", hunt.seconds);
-        eprintln!("  {:4} s", began.elapsed().as_secs());
-        state.keep_hunt(bug, campaign, hunt)?;
-    }
-    Ok(())
+/// What is hunted: in full every bug by every campaign meant for it, and those that missed.
+pub fn pairs(depth: Depth) -> Vec<Pair> {
+    let all = ROWS.iter().flat_map(|row| {
+        let campaigns = row.meant.iter().chain(row.missed);
+        campaigns.map(|campaign| Pair { bug: row.bug, campaign, file: row.file })
+    });
+    let quick = |pair: &Pair| QUICK.contains(&(pair.bug, pair.campaign));
+    all.filter(|pair| depth == Depth::Full || quick(pair)).collect()
 }
 
-fn hunt(bug: &str, campaign: &str, log: &mut Log) -> Result<Hunt> {
-    let (command, by_tests) = match campaigns::files_of(campaign) {
-        Some(files) => {
-            let mut command = campaigns::tests(files);
-            command.env("ANNULUS_SEEDED_BUG", bug);
-            (command, true)
+/// Whether the campaign is meant to catch the bug.
+pub fn is_meant(bug: &str, campaign: &str) -> bool {
+    ROWS.iter().any(|row| row.bug == bug && row.meant.contains(&campaign))
+}
+
+/// Whether the campaign is known to miss the bug.
+pub fn is_missed(bug: &str, campaign: &str) -> bool {
+    ROWS.iter().any(|row| row.bug == bug && row.missed.contains(&campaign))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::cargo;
+    use crate::prove::campaigns::{Runs, named};
+
+    #[test]
+    fn every_bug_of_the_library_has_one_row() {
+        let path = cargo::root().join("src/atomic/bug.rs");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, list) = text.split_once("bugs! {").unwrap();
+        let (list, _) = list.split_once("\n}").unwrap();
+        let names = list.lines().filter_map(|line| line.trim().strip_suffix(','));
+        let names: BTreeSet<_> = names.filter(|name| !name.starts_with("//")).collect();
+        let rows: BTreeSet<_> = ROWS.iter().map(|row| row.bug).collect();
+        assert_eq!(names, rows);
+        assert_eq!(rows.len(), ROWS.len());
+    }
+
+    #[test]
+    fn a_row_names_campaigns_and_files_that_there_are() {
+        for row in ROWS {
+            assert!(!row.meant.is_empty() || !row.missed.is_empty(), "{}", row.bug);
+            let both = row.meant.iter().find(|campaign| row.missed.contains(campaign));
+            assert_eq!(both, None, "{}", row.bug);
+            let campaigns = row.meant.iter().chain(row.missed);
+            let runs: Vec<_> = campaigns.map(|name| &named(name).expect(name).runs).collect();
+            let has = |file: &str| {
+                runs.iter().any(|runs| matches!(runs, Runs::Tests(files) if files.contains(&file)))
+            };
+            assert!(row.file.is_none_or(has), "{}", row.bug);
         }
-        None => {
-            let program = campaigns::target(true)?.join("release").join(campaign);
-            let mut command = Command::new(program);
-            command.args(["--quick", "--bug", bug]).current_dir(cargo::root());
-            (command, false)
+    }
+
+    #[test]
+    fn what_is_hunted_in_quick_is_meant() {
+        for (bug, campaign) in QUICK {
+            assert!(is_meant(bug, campaign), "{bug} {campaign}");
         }
-    };
-    let start = Instant::now();
-    let ended = process::run(Job::new(command, LIMIT), log)?;
-    // A bug that breaks the campaign's own process is caught too; one that only takes its
-    // time away is not, and neither is one that a campaign can't run with.
-    let said = log.take();
-    let found = said.lines().any(|line| line.starts_with("found: "));
-    let caught = if by_tests { ended.tests.failed > 0 } else { found || ended.broke() };
-    Ok(Hunt { caught, seconds: start.elapsed().as_secs_f64() })
+        assert_eq!(pairs(Depth::Quick).len(), QUICK.len());
+    }
 }

@@ -1,16 +1,20 @@
 //! `cargo xtask prove`: the campaigns that show what docs/guarantees.md promises.
 //!
 //! ```text
-//!   campaign ── needs ──▶ commands, in turn ──▶ figure: · found: · skipped: ──▶ outcome
-//!   bug × campaign ── seeded build ──▶ caught in n s, or missed                   │
-//!                                     table · docs/verification.md ◀── kept ◀─────┘
+//!   builds ──▶ campaigns that share, in lanes ──▶ those that are alone ──▶ hunts for bugs
+//!                  │ figure: · found: · skipped:        │          caught in n s, or missed
+//!                  └─────────── outcomes ───────────────┴── kept ────────────┘
+//!                                                            └──▶ table, docs/verification.md
 //! ```
 //!
 //! What has run is kept in the target directory, so that a run which was cut short goes
 //! on (`--resume`) where it stopped, as long as the commit is the same.
 
+mod builds;
 mod campaigns;
 mod document;
+mod hunts;
+mod lanes;
 mod matrix;
 mod needs;
 mod outcome;
@@ -18,23 +22,25 @@ mod state;
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::cargo;
 use crate::process::{self, Job, Log};
-use campaigns::{CAMPAIGNS, Campaign, Depth};
+use builds::Built;
+use campaigns::{CAMPAIGNS, Campaign, Depth, Step};
 use outcome::Outcome;
 use state::State;
 
 /// The arguments of `cargo xtask prove`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// A sample of each campaign, minutes in all. This is the default.
+    /// A sample of each campaign, a quarter of an hour in all. This is the default.
     #[arg(long)]
     quick: bool,
-    /// All of each campaign, hours in all.
+    /// More of each campaign: what docs/verification.md says.
     #[arg(long, conflicts_with = "quick")]
     full: bool,
     /// Keep what has already run at this commit.
@@ -46,87 +52,122 @@ pub struct Options {
     /// Leave out the seeded bugs.
     #[arg(long)]
     no_bugs: bool,
-    /// Write the figures into docs/verification.md.
+    /// Write the figures into docs/verification.md and docs/guarantees.md; with `--list` only
+    /// the list of bugs that are missed.
     #[arg(long)]
     write: bool,
+    /// How many campaigns run beside each other, of those that may: 2 in full, else 1.
+    #[arg(long, value_name = "N")]
+    lanes: Option<usize>,
     /// Only these campaigns; `bugs` is one of them.
     campaigns: Vec<String>,
 }
 
 /// Runs what the options ask for; whether all passed.
 pub fn main(options: &Options) -> Result<bool> {
-    let known = |name: &String| name == matrix::NAME || CAMPAIGNS.iter().any(|c| c.name == name);
+    let known = |name: &String| name == hunts::NAME || campaigns::named(name).is_some();
     if let Some(unknown) = options.campaigns.iter().find(|name| !known(name)) {
         let names: Vec<_> = CAMPAIGNS.iter().map(|campaign| campaign.name).collect();
         bail!("no campaign is called {unknown}; there are {} and bugs", names.join(", "));
     }
     if options.list {
         print!("{}", campaigns::list());
+        if options.write {
+            document::write_missed()?;
+        }
         return Ok(true);
     }
     let depth = if options.full { Depth::Full } else { Depth::Quick };
-    let mut state = State::load(depth, options.resume)?;
-    let start = Instant::now();
+    let state = Mutex::new(State::load(depth, options.resume)?);
     let wanted =
         |name: &str| options.campaigns.is_empty() || options.campaigns.iter().any(|n| n == name);
-    let missing = needs::all_missing(CAMPAIGNS.iter().filter(|campaign| wanted(campaign.name)));
-    print!("{missing}");
-
-    for campaign in CAMPAIGNS.iter().filter(|campaign| wanted(campaign.name)) {
-        if state.has(campaign.name) {
-            println!("{:13} kept from before", campaign.name);
-            continue;
-        }
-        println!("{:13} {}", campaign.name, campaign.what);
-        let outcome = run(campaign, depth, start)?;
-        println!("{outcome}");
-        state.keep(campaign.name, outcome)?;
-    }
-    if wanted(matrix::NAME) && !options.no_bugs {
-        matrix::run(depth, &mut state, start)?;
-    }
-    let text = document::table(&state);
-    println!("\n{text}");
+    let failed = run_all(options, depth, &state, wanted)?;
+    let state = state.into_inner().expect("nobody panicked with it");
+    println!("\n{}", document::table(&state));
     if options.write {
         document::write(&state)?;
-        println!("written to docs/verification.md");
+        println!("written to docs/verification.md and docs/guarantees.md");
     }
-    let failed = state.failed(wanted);
-    println!(
-        "prove: {depth} in {} s at {}: {}",
-        start.elapsed().as_secs(),
-        state.commit(),
-        if failed.is_empty() {
-            "nothing found".into()
-        } else {
-            format!("FAILED: {}", failed.join(", "))
-        }
-    );
+    let verdict = if failed.is_empty() {
+        "nothing found".into()
+    } else {
+        format!("FAILED: {}", failed.join(", "))
+    };
+    println!("prove: {depth} in {} s at {}: {verdict}", state.seconds(), state.commit());
     Ok(failed.is_empty())
 }
 
+/// Builds, then runs campaigns side by side, then those that must be alone, then hunts.
+/// What failed.
+fn run_all(
+    options: &Options,
+    depth: Depth,
+    state: &Mutex<State>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<String>> {
+    let began = Instant::now();
+    let lanes = options.lanes.unwrap_or(if depth == Depth::Full { 2 } else { 1 });
+    let mut todo: Vec<_> = CAMPAIGNS.iter().filter(|one| wanted(one.name)).collect();
+    print!("{}", needs::all_missing(todo.iter().copied()));
+    todo.retain(|campaign| {
+        let kept = locked(state).outcome(campaign.name).is_some();
+        if kept {
+            println!("{:13} kept from before", campaign.name);
+        }
+        !kept
+    });
+    let bugs = wanted(hunts::NAME) && !options.no_bugs;
+    let hunters = hunts::campaigns(depth).filter(|_| bugs);
+    let built = Built::make(todo.iter().copied(), hunters, began)?;
+
+    let one = |campaign: &Campaign| {
+        println!("{:13} {}", campaign.name, campaign.what);
+        let outcome = run(campaign, depth, &built, began)?;
+        println!("{} {outcome}", campaign.name);
+        locked(state).keep(campaign.name, outcome)
+    };
+    let (sharing, alone): (Vec<&Campaign>, Vec<_>) = todo.into_iter().partition(|one| !one.alone);
+    lanes::run(lanes, sharing, one)?;
+    lanes::run(1, alone, one)?;
+    if bugs {
+        hunts::run(depth, lanes, &built, state, began)?;
+    }
+    Ok(locked(state).failed(wanted))
+}
+
+/// The state, for a moment.
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().expect("nobody panics with it")
+}
+
 /// Runs one campaign's commands.
-fn run(campaign: &Campaign, depth: Depth, began: Instant) -> Result<Outcome> {
+fn run(campaign: &Campaign, depth: Depth, built: &Built, began: Instant) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let lacking = needs::missing(campaign);
     if !lacking.is_empty() {
         outcome.skip(campaign.name, &lacking.join("; "));
         return Ok(outcome);
     }
-    let path = log_file(campaign.name)?;
-    let file = File::create(&path).with_context(|| format!("can't make {path:?}"))?;
-    let mut log = Log::quiet(file);
+    let mut log = Log::quiet(log(campaign.name)?).telling(campaign.name, began);
     let start = Instant::now();
-    for step in (campaign.steps)(depth)? {
+    for Step { command, until } in campaign.steps(depth, built)? {
+        let shown = process::shown(&command);
         let Some(left) = campaign.limit(depth).checked_sub(start.elapsed()) else {
-            outcome.fail(format!("no time was left for {}", process::shown(&step)));
+            outcome.fail(format!("no time was left for {shown}"));
             break;
         };
-        eprintln!("  {:4} s  {}", began.elapsed().as_secs(), process::shown(&step));
-        let ended = process::run(Job::new(step, left), &mut log)?;
-        outcome.read(&log.take());
+        eprintln!("  {:4} s  {shown}", began.elapsed().as_secs());
+        let ended =
+            process::run(Job::new(command, until.map_or(left, |(_, until)| until)), &mut log)?;
+        let said = log.take();
+        outcome.read(&said);
+        if let (true, Some((file, until))) = (ended.is_cut_short(), until) {
+            outcome.cut_short(&said, &format!("{file}, without bounds"), until);
+            continue;
+        }
         outcome.tests(ended.tests);
         if let Some(why) = ended.failure() {
+            let path = log_file(campaign.name)?;
             outcome.fail(format!("{why}; all it said is in {}", path.display()));
         }
     }
@@ -134,11 +175,17 @@ fn run(campaign: &Campaign, depth: Depth, began: Instant) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Where a campaign's output goes.
+/// A file for what somebody says.
+fn log(name: &str) -> Result<File> {
+    let path = log_file(name)?;
+    File::create(&path).with_context(|| format!("can't make {path:?}"))
+}
+
+/// Where it is.
 fn log_file(name: &str) -> Result<PathBuf> {
-    let folder = cargo::target_directory()?.join("prove");
+    let folder = cargo::target_directory()?.join("prove/said");
     fs::create_dir_all(&folder).with_context(|| format!("can't make {folder:?}"))?;
-    Ok(folder.join(format!("{}.log", name.replace('/', "-"))))
+    Ok(folder.join(format!("{name}.log")))
 }
 
 const fn minutes(n: u64) -> Duration {

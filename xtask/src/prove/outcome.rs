@@ -47,6 +47,21 @@ impl Outcome {
         self.passed += tests.passed;
     }
 
+    /// Takes in the tests that had ended when their time was over.
+    pub fn cut_short(&mut self, text: &str, cell: &str, after: Duration) {
+        let ends = |end: &str| {
+            let is_test = |line: &&str| line.starts_with("test ") && line.ends_with(end);
+            text.lines().filter(is_test).count()
+        };
+        let (passed, failed) = (ends("... ok"), ends("... FAILED"));
+        self.passed += passed as u64;
+        let minutes = after.as_secs() / 60;
+        self.skip(cell, &format!("{passed} tests ended in {minutes} minutes, the others not"));
+        if failed > 0 {
+            self.fail(format!("{failed} tests failed: {cell}"));
+        }
+    }
+
     /// Notes what is left out.
     pub fn skip(&mut self, cell: &str, why: &str) {
         self.skipped.push(format!("{cell}: {why}"));
@@ -67,20 +82,28 @@ impl Outcome {
         self.found.is_empty() && self.failures.is_empty()
     }
 
-    /// The figures in one line.
-    pub fn line(&self) -> String {
-        let mut parts: Vec<_> =
-            self.figures.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    /// The figures, each in a few words, those whose names begin with `leading` first. What
+    /// the campaign calls itself is left out.
+    pub fn words(&self, campaign: &str, leading: &str) -> Vec<String> {
+        let own = |name: &str| {
+            name.strip_prefix(campaign)
+                .map_or(name, |rest| rest.trim_start_matches([' ', ':']))
+                .to_owned()
+        };
+        let (first, rest): (Vec<_>, Vec<_>) =
+            self.figures.iter().partition(|(name, _)| name.starts_with(leading));
+        let figures = first.into_iter().chain(rest);
+        let mut words: Vec<_> =
+            figures.map(|(name, value)| format!("{} {value}", own(name))).collect();
         if self.passed > 0 {
-            parts.push(format!("tests passed {}", self.passed));
+            words.push(format!("tests passed {}", self.passed));
         }
-        parts.join(", ")
+        words
     }
 
     /// The figure that says most.
-    pub fn first(&self) -> Option<String> {
-        let figure = self.figures.first().map(|(name, value)| format!("{value} {name}"));
-        figure.or((self.passed > 0).then(|| format!("{} tests", self.passed)))
+    pub fn first(&self, campaign: &str, leading: &str) -> Option<String> {
+        self.words(campaign, leading).into_iter().next()
     }
 
     /// For [`State`](super::state::State).
@@ -113,7 +136,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.passed() { "ok" } else { "FAILED" };
-        writeln!(f, "  {verdict} in {} s: {}", self.seconds, self.line())?;
+        writeln!(f, "{verdict} in {} s: {}", self.seconds, self.words("", "").join(", "))?;
         for cell in &self.skipped {
             writeln!(f, "  skipped {cell}")?;
         }
@@ -137,6 +160,25 @@ mod tests {
         assert_eq!(outcome.figures, [("kills".to_string(), "12".to_string())]);
         assert_eq!((outcome.skipped.len(), outcome.found.len()), (1, 1));
         assert!(!outcome.passed());
+        assert_eq!(outcome.words("soak", ""), ["kills 12"]);
         assert_eq!(Outcome::from_json(&outcome.to_json()), Some(outcome));
+    }
+
+    #[test]
+    fn tests_that_ended_before_the_time_was_over_count() {
+        let mut outcome = Outcome::default();
+        let minute = Duration::from_secs(60);
+        outcome.cut_short("test a ... ok\ntest b ... ok\ntest c ...", "models", minute);
+        assert!(outcome.passed());
+        assert_eq!(outcome.skipped, ["models: 2 tests ended in 1 minutes, the others not"]);
+        outcome.cut_short("test a ... FAILED\n", "models", minute);
+        assert!(!outcome.passed());
+    }
+
+    #[test]
+    fn leading_figures_come_first_and_no_campaign_names_itself() {
+        let mut outcome = Outcome::default();
+        outcome.read("figure: spsc: kills = 1\nfigure: soak all: kills = 2\n");
+        assert_eq!(outcome.words("soak", "soak all"), ["all: kills 2", "spsc: kills 1"]);
     }
 }

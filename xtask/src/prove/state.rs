@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::campaigns::Depth;
+use super::matrix;
 use super::outcome::Outcome;
 use crate::cargo;
 
@@ -28,6 +30,9 @@ pub struct State {
     commit: String,
     machine: String,
     date: String,
+    began: Instant,
+    /// What runs before this one took, in seconds.
+    before: u64,
     outcomes: BTreeMap<String, Outcome>,
     hunts: BTreeMap<(String, String), Hunt>,
 }
@@ -43,6 +48,8 @@ impl State {
             commit: commit()?,
             machine: machine(),
             date: cargo::stdout(Command::new("date").args(["-u", "+%Y-%m-%d"]))?.trim().into(),
+            began: Instant::now(),
+            before: 0,
             outcomes: BTreeMap::new(),
             hunts: BTreeMap::new(),
         };
@@ -56,6 +63,7 @@ impl State {
         if kept["commit"] != self.commit.as_str() || self.commit.ends_with("+") {
             return;
         }
+        self.before = kept["seconds"].as_u64().unwrap_or_default();
         for (name, outcome) in kept["outcomes"].as_object().into_iter().flatten() {
             if let Some(outcome) = Outcome::from_json(outcome).filter(Outcome::passed) {
                 self.outcomes.insert(name.clone(), outcome);
@@ -67,16 +75,16 @@ impl State {
                 continue;
             };
             let seconds = hunt["seconds"].as_f64().unwrap_or_default();
-            if hunt["caught"] == true {
-                let hunt = Hunt { caught: true, seconds };
-                self.hunts.insert((bug.into(), campaign.into()), hunt);
+            let caught = hunt["caught"] == true;
+            if caught || matrix::is_missed(bug, campaign) {
+                self.hunts.insert((bug.into(), campaign.into()), Hunt { caught, seconds });
             }
         }
     }
 
-    /// Whether this campaign has run and passed.
-    pub fn has(&self, campaign: &str) -> bool {
-        self.outcomes.contains_key(campaign)
+    /// The time that all has taken so far, over all runs that were resumed.
+    pub fn seconds(&self) -> u64 {
+        self.before + self.began.elapsed().as_secs()
     }
 
     /// Keeps an outcome.
@@ -106,9 +114,11 @@ impl State {
         &self.commit
     }
 
-    /// Date, commit, machine.
+    /// Date, commit, machine, time.
     pub fn when(&self) -> String {
-        format!("{}, commit {}, {}", self.date, self.commit, self.machine)
+        let Self { date, commit, machine, .. } = self;
+        let seconds = self.seconds();
+        format!("{date}, commit {commit}, {machine}, {seconds} s in all, builds included")
     }
 
     /// Which depth this is.
@@ -122,7 +132,7 @@ impl State {
             self.outcomes.iter().filter(|(name, outcome)| wanted(name) && !outcome.passed());
         let mut names: Vec<_> = failed.map(|(name, _)| name.clone()).collect();
         let missed = |((bug, campaign), hunt): (&(String, String), &Hunt)| {
-            (!hunt.caught && super::matrix::is_meant(bug, campaign))
+            (!hunt.caught && matrix::is_meant(bug, campaign))
                 .then(|| format!("{bug} missed by {campaign}"))
         };
         names.extend(self.hunts.iter().filter_map(missed));
@@ -137,7 +147,7 @@ impl State {
         });
         let all = json!({
             "commit": self.commit, "date": self.date, "machine": self.machine,
-            "outcomes": outcomes, "hunts": hunts.collect::<Vec<_>>(),
+            "seconds": self.seconds(), "outcomes": outcomes, "hunts": hunts.collect::<Vec<_>>(),
         });
         fs::write(&self.path, format!("{all:#}\n"))
             .with_context(|| format!("can't write {:?}", self.path))
@@ -150,8 +160,9 @@ fn commit() -> Result<String> {
     };
     let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    // This campaign's own document is no change of what it runs.
-    let changed = changed.lines().any(|line| !line.ends_with("docs/verification.md"));
+    // The figures' own documents are no change of what is run.
+    let figures = ["docs/verification.md", "docs/guarantees.md"];
+    let changed = changed.lines().any(|line| !figures.iter().any(|file| line.ends_with(file)));
     Ok(format!("{}{}", commit.trim(), if changed { "+" } else { "" }))
 }
 
