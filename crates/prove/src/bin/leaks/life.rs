@@ -1,10 +1,15 @@
-//! One who opens a ring, takes seats, works, and is killed with something in hand.
+//! One who opens a ring, takes seats, works, and is killed with something in hand, and whoever
+//! he leaves behind: forked, or started as another program, before he was killed.
+#![allow(unsafe_code)]
 
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use annulus_prove::fleet::Random;
+use annulus_prove::fleet::{Note, Random, Shared};
 use annulus_prove::rings::{Receiver, Ring, Sender};
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, alarm, fork, pause};
 
 const WAIT: Duration = Duration::from_millis(1);
 
@@ -14,8 +19,69 @@ fn die() -> ! {
     unreachable!("a killed process")
 }
 
+/// Seconds that one who is left behind lives at most.
+const LEFT: u32 = 20;
+
+/// The process that a life has left behind, if any.
+#[derive(Debug)]
+pub struct Heirs(Shared<Note>);
+
+impl Default for Heirs {
+    fn default() -> Self {
+        // Whether there is to be one; its number.
+        Self(Shared::new(2))
+    }
+}
+
+impl Heirs {
+    /// Begins one, who inherits what processes inherit and lives on.
+    fn beget(&self, program: bool) {
+        self.0[0].set(1);
+        if program {
+            let (mut command, none) = (Command::new("sleep"), Stdio::null);
+            let command = command.arg(LEFT.to_string()).stdin(none()).stdout(none());
+            if let Ok(child) = command.stderr(none()).spawn() {
+                self.0[1].set(child.id().into());
+            }
+            return;
+        }
+        // SAFETY: this process has one thread.
+        if let Ok(ForkResult::Child) = unsafe { fork() } {
+            alarm::set(LEFT);
+            self.0[1].set(std::process::id().into());
+            loop {
+                pause();
+            }
+        }
+    }
+
+    /// The life is over: now its heir is there, if there is to be one.
+    pub fn come(&self) {
+        let began = Instant::now();
+        // The life may have been killed before it had one.
+        while self.0[0].get() != 0
+            && self.0[1].get() == 0
+            && began.elapsed() < Duration::from_millis(20)
+        {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Ends it.
+    pub fn go(&self) {
+        if let (Ok(pid @ 1..), 1) = (i32::try_from(self.0[1].get()), self.0[0].get()) {
+            let pid = Pid::from_raw(pid);
+            let _ = kill(pid, Signal::SIGKILL);
+            // Its parent is dead, so it is ours.
+            let _ = waitpid(pid, None);
+        }
+        self.0[0].set(0);
+        self.0[1].set(0);
+    }
+}
+
 /// Lives, and is killed.
-pub fn live(ring: &Ring, mut random: Random) {
+pub fn live(ring: &Ring, heirs: &Heirs, mut random: Random) {
     let random = &mut random;
     let (mut senders, mut receivers) = (Vec::new(), Vec::new());
     for _ in 0..random.below(4) {
@@ -35,6 +101,9 @@ pub fn live(ring: &Ring, mut random: Random) {
         {
             let _ = receiver.try_recv();
         }
+    }
+    if random.once_in(6) {
+        heirs.beget(random.once_in(4));
     }
     match random.below(6) {
         0 => hold_message(receivers.first_mut()),

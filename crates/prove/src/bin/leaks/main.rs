@@ -1,8 +1,11 @@
-//! Crash and re-open, thousands of times, with everything back at the start: guarantee 4.
+//! Crash and re-open, refuse, forget and close, thousands of times, with everything back at the
+//! start: guarantee 4.
 //!
 //! ```text
 //!   a life: opens (or makes) the ring, takes seats, sends, holds a guard … SIGKILL
+//!                 (some have forked or started another process, which lives on meanwhile)
 //!   then the campaign: opens the ring, takes a seat of either side, sends and receives, leaves
+//!   in good order: see `orderly`
 //!   after each cell: seats, room, descriptors, mappings, names, memory of /dev/shm
 //! ```
 //!
@@ -11,6 +14,7 @@
 //! too, whose names are not the campaign's choice.
 
 mod life;
+mod orderly;
 mod shm;
 
 use std::process::ExitCode;
@@ -21,9 +25,12 @@ use annulus_prove::fleet::{LastWords, Life, Random};
 use annulus_prove::ground::{self, PREFIX, Place};
 use annulus_prove::rings::{Kind, Receiver, Refusal, Ring, Shape};
 use annulus_prove::{Options, Report, child};
+use life::Heirs;
 
 /// How long anything may take.
 const LONG: Duration = Duration::from_secs(10);
+/// How long a seat may look taken that nobody has, and how often it is asked for at least.
+const PASSING: (Duration, u32) = (Duration::from_secs(3), 500);
 /// Numbers that a ring holds.
 const CAPACITY: u64 = 8;
 /// Seats that each side of a ring of many has; of a broadcast, all of them.
@@ -63,6 +70,11 @@ fn main() -> ExitCode {
     child::enter(&options, &[]);
     let report = Report::new();
     let own = shm::enter();
+    // Whoever the dead leave behind is ours to bury.
+    let heirs = nix::sys::prctl::set_child_subreaper(true);
+    if let Err(error) = heirs {
+        report.skipped("heirs of the dead", error);
+    }
     if let Err(error) = &own {
         report.skipped("all of /dev/shm", error);
     }
@@ -70,9 +82,12 @@ fn main() -> ExitCode {
     let (cells, mut random) = (cells(), Random::new(options.seed));
     let wanted: Vec<_> = cells.iter().filter(|cell| options.wants(&cell.name)).collect();
     let each = options.pick(1_000_u64, 10_000).div_ceil(wanted.len().max(1) as u64);
+    // More than there are places for guarded segments in a process, all in all.
+    let orderly = options.pick(1_100_u64, 12_000).div_ceil(wanted.len().max(1) as u64);
+    let each = (each, orderly);
     // What is made once and stays.
     if let Some(cell) = wanted.first()
-        && let Err(what) = run(cell, 2, end, &mut random)
+        && let Err(what) = run(cell, (2, 1), end, &mut random)
     {
         report.found(format_args!("{}: {what}", cell.name));
     }
@@ -110,6 +125,7 @@ fn main() -> ExitCode {
     report.figure("cells", wanted.len());
     report.figure("cells that were back at the start", whole);
     report.figure("crash and re-open cycles", cycles);
+    report.figure("cycles in good order of each cell", orderly);
     report.figure("slowest cycle, milliseconds", slowest.as_millis());
     report.end()
 }
@@ -132,11 +148,16 @@ impl<'a> Spot<'a> {
     }
 
     fn open(&self) -> Result<Ring, Error> {
+        self.open_as(&self.cell.shape)
+    }
+
+    /// As what may be something else.
+    fn open_as(&self, shape: &Shape) -> Result<Ring, Error> {
         match &self.address {
-            Some(address) => self.cell.shape.open(address),
+            Some(address) => shape.open(address),
             None => {
                 let memfd = self.ring.fd().try_clone_to_owned();
-                self.cell.shape.from_fd(memfd.expect("a descriptor is left"))
+                shape.from_fd(memfd.expect("a descriptor is left"))
             }
         }
     }
@@ -145,7 +166,20 @@ impl<'a> Spot<'a> {
     fn remove(self) -> Result<(), String> {
         drop(self.ring);
         let Some(address) = self.address else { return Ok(()) };
-        annulus::unlink_unused(&address).map_err(|error| format!("it is not unused: {error}"))
+        remove_unused(&address)
+    }
+}
+
+/// Nobody has it open; one who was just being forked or started has it for a moment yet.
+fn remove_unused(address: &str) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        match annulus::unlink_unused(address) {
+            Err(Error::InUse { .. }) if start.elapsed() < PASSING.0 => {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            outcome => return outcome.map_err(|error| format!("it is not unused: {error}")),
+        }
     }
 }
 
@@ -161,12 +195,12 @@ fn address(place: Place, random: u64) -> Option<String> {
 /// Cycles of one cell: how many there were, and how long the slowest took.
 fn run(
     cell: &Cell,
-    cycles: u64,
+    (cycles, orderly): (u64, u64),
     end: Instant,
     random: &mut Random,
 ) -> Result<(u64, Duration), String> {
     let text = |error: Error| error.to_string();
-    let words = LastWords::default();
+    let (words, heirs) = (LastWords::default(), Heirs::default());
     let mut site = Spot::new(cell, random.next()).map_err(text)?;
     let room = fill(&site, random)?;
     let (mut done, mut slowest) = (0, Duration::ZERO);
@@ -175,7 +209,7 @@ fn run(
         if random.once_in(8)
             && let Some(other) = address(cell.place, random.next())
         {
-            made_by_the_dead(cell, &other, &words, random)?;
+            made_by_the_dead(cell, &other, (&words, &heirs), random)?;
             continue;
         }
         if cell.shape.kind == Kind::Stream {
@@ -185,16 +219,24 @@ fn run(
         }
         let start = Instant::now();
         let life = Life::begin(60, &words, || {
-            life::live(&site.open().expect("the ring"), random.clone());
+            life::live(&site.open().expect("the ring"), &heirs, random.clone());
         });
         if random.once_in(4) {
             std::thread::sleep(Duration::from_micros(random.below(600)));
             life.kill();
         }
         life.bury().map_err(|what| words.get().unwrap_or(what))?;
+        heirs.come();
         use_it(&site.open().map_err(text)?, cell.shape.kind, random.next())?;
+        heirs.go();
         slowest = slowest.max(start.elapsed());
     }
+    if cell.shape.kind == Kind::Stream {
+        site.remove()?;
+        site = Spot::new(cell, random.next()).map_err(text)?;
+    }
+    orderly::cycles(&site, orderly, random)?;
+    orderly::room(&site.open().map_err(text)?, cell.shape.kind)?;
     if cell.shape.kind != Kind::Stream {
         let now = fill(&site, random)?;
         if now != room {
@@ -210,11 +252,11 @@ fn run(
 fn made_by_the_dead(
     cell: &Cell,
     address: &str,
-    words: &LastWords,
+    (words, heirs): (&LastWords, &Heirs),
     random: &mut Random,
 ) -> Result<(), String> {
     let life = Life::begin(60, words, || {
-        life::live(&cell.shape.create(address).expect("a new name"), random.clone());
+        life::live(&cell.shape.create(address).expect("a new name"), heirs, random.clone());
     });
     // The semaphores of one who is killed while he makes a ring stay: see docs/failure.md.
     if cell.shape.method != WaitMethod::Semaphore && random.once_in(2) {
@@ -222,22 +264,32 @@ fn made_by_the_dead(
         life.kill();
     }
     life.bury().map_err(|what| words.get().unwrap_or(what))?;
+    heirs.come();
+    let outcome = made(cell, address, random);
+    heirs.go();
+    outcome
+}
+
+fn made(cell: &Cell, address: &str, random: &mut Random) -> Result<(), String> {
     match cell.shape.open(address) {
         Ok(ring) => use_it(&ring, cell.shape.kind, random.next())?,
         Err(Error::NotFound { .. }) => return Ok(()),
         Err(other) => return Err(format!("what the dead has made: {other}")),
     }
-    annulus::unlink_unused(address).map_err(|error| format!("it is not unused: {error}"))
+    remove_unused(address)
 }
 
 /// Takes a seat; of a stream, if nobody has had it.
 fn take<T>(kind: Kind, mut attach: impl FnMut() -> Result<T, Error>) -> Result<Option<T>, String> {
-    let start = Instant::now();
+    let (start, mut asked) = (Instant::now(), 0);
     loop {
+        asked += 1;
         match attach() {
             Ok(end) => return Ok(Some(end)),
             Err(Error::Over { .. }) if kind == Kind::Stream => return Ok(None),
-            Err(Error::SeatTaken { .. } | Error::NoSeat { .. }) if start.elapsed() < LONG => {
+            Err(Error::SeatTaken { .. } | Error::NoSeat { .. })
+                if start.elapsed() < PASSING.0 || asked < PASSING.1 =>
+            {
                 std::thread::sleep(Duration::from_micros(50));
             }
             Err(other) => return Err(format!("no seat: {other}")),
