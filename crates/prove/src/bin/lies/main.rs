@@ -12,6 +12,8 @@
 #[cfg(feature = "seeded")]
 mod guard;
 #[cfg(feature = "seeded")]
+mod pages;
+#[cfg(feature = "seeded")]
 mod work;
 
 #[cfg(feature = "seeded")]

@@ -17,6 +17,7 @@ use annulus_prove::lies::{TARGETS, Target, branches, clean_up, seen};
 use annulus_prove::{Depth, Options, Report, child};
 
 use crate::guard;
+use crate::pages::{Progress, wake_in_time};
 
 /// What a child is to do: `target count seed progress`, by words.
 const TASK: &str = "ANNULUS_PROVE_LIES";
@@ -44,10 +45,11 @@ impl Random {
 }
 
 /// The bytes of one execution.
-fn program(seed: u64, number: u64) -> Vec<u8> {
+fn program(seed: u64, number: u64, bytes: &mut Vec<u8>) {
     let mut random = Random(seed ^ Random(number).next());
     let len = 8 + random.next() % LONGEST;
-    (0..len.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect()
+    bytes.clear();
+    bytes.extend((0..len.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()));
 }
 
 thread_local! {
@@ -62,12 +64,14 @@ fn executions() {
     let (name, count, seed, path) = (word(), word(), word(), word());
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
     let (count, seed) = (count.parse().expect("a number"), seed.parse().expect("a number"));
-    let progress = File::options().write(true).open(path).expect("the parent's file");
+    let file = File::options().read(true).write(true).open(path).expect("the parent's file");
+    let progress = Progress::of(&file);
     panic::set_hook(Box::new(|info| PANIC.set(info.to_string().replace('\n', " "))));
-    let (mut found, mut ran) = (0, 0);
+    wake_in_time();
+    let (mut found, mut ran, mut bytes) = (0, 0, Vec::new());
     for number in 0..count {
-        progress.write_all_at(&u64::to_le_bytes(number), 0).expect("little space");
-        let bytes = program(seed, number);
+        progress.note(number);
+        program(seed, number, &mut bytes);
         let run = || (target.run)(&bytes);
         ran = number + 1;
         if panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
