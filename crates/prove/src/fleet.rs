@@ -161,7 +161,7 @@ impl Life {
                 let _ = set_pdeathsig(Signal::SIGKILL);
                 nix::unistd::alarm::set(seconds);
                 if getppid() == parent
-                    && let Err(panic) = catch_unwind(AssertUnwindSafe(play))
+                    && let Err(panic) = catch_unwind(AssertUnwindSafe(|| dawdling(play)))
                 {
                     let said = panic.downcast_ref::<String>().map(String::as_str);
                     let said = said.or(panic.downcast_ref::<&str>().copied());
@@ -176,6 +176,16 @@ impl Life {
     /// Its number.
     pub fn pid(&self) -> Pid {
         self.0
+    }
+
+    /// Stops it where it is, until it is told to go on, or killed.
+    pub fn stop(&self) {
+        let _ = kill(self.0, Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        let _ = kill(self.0, Signal::SIGCONT);
     }
 
     /// Kills it, and does not wait.
@@ -223,6 +233,79 @@ impl Drop for Life {
     }
 }
 
+/// Plays; in a build with test hooks with pauses before and behind accesses to shared memory,
+/// so that others, stops and kills come between any two of them. Not all dawdle alike.
+#[cfg(feature = "seeded")]
+fn dawdling(play: impl FnOnce()) {
+    use std::hash::{BuildHasher, Hasher};
+    use std::{cell::RefCell, rc::Rc};
+    let seed = std::hash::RandomState::new().build_hasher().finish();
+    let random = Rc::new(RefCell::new(Random::new(seed ^ u64::from(std::process::id()))));
+    // How seldom, and how long at most.
+    let ways = [(u64::MAX, 0), (8, 64), (24, 400), (96, 3000)];
+    let (times, most) = *random.borrow_mut().pick(&ways);
+    if most == 0 {
+        return play();
+    }
+    let pause = move || {
+        let mut random = random.borrow_mut();
+        if random.once_in(times) {
+            (0..random.below(most)).for_each(|_| std::hint::spin_loop());
+            if random.once_in(32) {
+                std::thread::yield_now();
+            }
+        }
+    };
+    let (loads, stores) = (pause.clone(), pause);
+    let liar = move |edge: &'static str, value| {
+        if edge != "payload" {
+            loads();
+        }
+        value
+    };
+    let forger = move |_: &'static str, _, value| {
+        stores();
+        Some(value)
+    };
+    use annulus::hooks::{forge, lie};
+    lie(Box::new(liar), || forge(Box::new(forger), play));
+}
+
+#[cfg(not(feature = "seeded"))]
+fn dawdling(play: impl FnOnce()) {
+    play();
+}
+
+/// How long one waits for others who get on: until they have not for so long.
+///
+/// What counts is the time in which the waiting one itself has looked: where it is given the
+/// processor seldom, or is stopped, so are those it waits for.
+#[derive(Debug)]
+pub struct Patience {
+    most: Duration,
+    spent: Duration,
+    looked: Instant,
+    seen: u64,
+}
+
+impl Patience {
+    /// So much of it.
+    pub fn new(most: Duration) -> Self {
+        Self { most, spent: Duration::ZERO, looked: Instant::now(), seen: u64::MAX }
+    }
+
+    /// Looks how far they have come. False: there is none left.
+    pub fn lasts(&mut self, come: u64) -> bool {
+        let now = Instant::now();
+        self.spent += (now - self.looked).min(Duration::from_millis(10));
+        self.looked = now;
+        if come != self.seen {
+            (self.seen, self.spent) = (come, Duration::ZERO);
+        }
+        self.spent < self.most
+    }
+}
+
 /// A generator of numbers that need not be good: splitmix64.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -261,4 +344,26 @@ pub fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_ends_only_when_nothing_gets_on() {
+        let mut patience = Patience::new(Duration::from_millis(1));
+        let begin = Instant::now();
+        for come in 0.. {
+            assert!(patience.lasts(come), "{come}");
+            if begin.elapsed() > Duration::from_millis(20) {
+                break;
+            }
+        }
+        let mut looks = 0_u64;
+        while patience.lasts(u64::MAX - 1) {
+            looks += 1;
+            assert!(looks < u64::MAX / 2);
+        }
+    }
 }

@@ -210,16 +210,20 @@ impl Led {
             return Step::Marker;
         }
         let may_sleep = code & 0xffff == SYSCALL && self.user(RAX) == libc::SYS_futex as u64;
-        let signal = self.pending.take();
-        if ptrace::step(self.pid, signal).is_err() {
+        if !self.begin_step() {
             return self.end();
         }
-        self.state = State::Asleep;
         if may_sleep {
             return self.over_a_call();
         }
         let status = waitpid(self.pid, None);
         self.take(status)
+    }
+
+    fn begin_step(&mut self) -> bool {
+        let signal = self.pending.take();
+        self.state = State::Asleep;
+        ptrace::step(self.pid, signal).is_ok()
     }
 
     /// Up to `count` steps; fewer if something else than a step comes of one.
@@ -378,19 +382,21 @@ impl Led {
                 self.steps += 1;
                 Step::Stepped
             }
-            Ok(WaitStatus::Stopped(_, signal)) if ran => {
-                // Not a marker: passed on.
-                if ptrace::cont(self.pid, signal).is_err() {
+            Ok(WaitStatus::Stopped(_, signal)) => {
+                // Before the next instruction. What stops a process that is led, a shell's or a
+                // scheduler's signal, is forgotten: it would be reported again and again. All
+                // else it gets at once.
+                let stops = [Signal::SIGSTOP, Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+                self.pending = (!stops.contains(&signal)).then_some(signal);
+                let goes_on = match ran {
+                    true => ptrace::cont(self.pid, self.pending.take()).is_ok(),
+                    false => self.begin_step(),
+                };
+                if !goes_on {
                     return self.end();
                 }
                 let status = waitpid(self.pid, None);
                 self.take(status)
-            }
-            Ok(WaitStatus::Stopped(_, signal)) => {
-                // Before the instruction, which is done with the next step.
-                self.pending = Some(signal);
-                self.state = State::Stopped;
-                Step::Stepped
             }
             Err(Errno::EINTR) => {
                 let status = waitpid(self.pid, None);

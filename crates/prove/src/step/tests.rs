@@ -49,6 +49,30 @@ fn a_led_process_stops_at_its_markers_steps_in_between_and_can_be_killed() {
 }
 
 #[test]
+fn a_signal_that_stops_or_means_nothing_is_no_step() {
+    let role = || {
+        marker();
+        let mut sum = 0u64;
+        for n in 0..10u64 {
+            sum = core::hint::black_box(sum + n);
+        }
+        marker();
+    };
+    let signals = [Signal::SIGSTOP, Signal::SIGCONT, Signal::SIGWINCH];
+    // SAFETY: the child does no more than the lines above.
+    let mut calm = unsafe { Led::fork(role) };
+    // SAFETY: as above.
+    let mut led = unsafe { Led::fork(role) };
+    for n in 0..30 {
+        nix::sys::signal::kill(Pid::from_raw(led.pid()), signals[n % 3]).unwrap();
+        assert_eq!((led.step(), led.at()), (calm.step(), calm.at()), "step {n}");
+    }
+    nix::sys::signal::kill(Pid::from_raw(led.pid()), Signal::SIGSTOP).unwrap();
+    assert_eq!(led.go(Duration::from_secs(10)), Step::Marker);
+    assert_eq!(led.go(Duration::from_secs(10)), Step::Ended);
+}
+
+#[test]
 fn one_who_falls_asleep_is_blocked_and_goes_on_when_woken() {
     let word = core::sync::atomic::AtomicU32::new(0);
     let role = || {

@@ -26,7 +26,14 @@ pub enum What {
     Empty,
     /// So many were missed.
     Lagged(u64),
+    /// The receiver has left.
+    Leave,
+    /// It is there again, and begins with the value of so many sends.
+    Join(u64),
 }
+
+/// Where one who is not there has come to: further than any sender.
+const ABSENT: u64 = u64::MAX / 2;
 
 /// How far each has come.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -88,6 +95,15 @@ impl Spec for Cast {
                     && state.tail >= slow(state.next[lane])
                     && after.next[lane] <= state.tail
             }
+            What::Leave => {
+                after.next[lane] = ABSENT;
+                after.ended[lane] = op.end;
+                true
+            }
+            What::Join(first) => {
+                after.next[lane] = first;
+                first <= state.tail && (!self.lossless || state.tail <= slow(first))
+            }
         };
         if right {
             if !self.lossless {
@@ -146,6 +162,21 @@ mod tests {
         let over = lane(0, &[Send, Send, Send]);
         assert_eq!(verdict(true, &[over.clone(), got(&[Recv(0)])]), Verdict::Refused);
         assert_eq!(verdict(false, &[over, got(&[Lagged(1), Recv(1)])]), Verdict::Fits);
+    }
+
+    #[test]
+    fn who_is_away_holds_nobody_back_and_begins_anew() {
+        let sends = || lane(100, &[Send, Send, Send, Send]);
+        let away = |first| {
+            let mut lane = lane(0, &[Leave]);
+            lane.extend(self::lane(200, &[Join(first), Recv(first)]));
+            lane
+        };
+        for (first, right) in [(1, false), (2, true), (3, true), (4, false)] {
+            let said = verdict(true, &[sends(), away(first)]);
+            assert_eq!(said == Verdict::Fits, right, "{first}");
+        }
+        assert_eq!(verdict(true, &[sends(), lane(0, &[])]), Verdict::Refused);
     }
 
     #[test]

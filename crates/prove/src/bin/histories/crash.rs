@@ -4,10 +4,10 @@
 //! which what was in flight took effect before the death was seen, or never. Those who live
 //! rest meanwhile, so that whatever they left undone between two operations stays so.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annulus::mpmc::Ring;
-use annulus_prove::fleet::Random;
+use annulus_prove::fleet::{Patience, Random};
 use annulus_prove::ground::{Place, Site};
 use annulus_prove::wgl::{self, Verdict};
 use nix::sys::signal::{Signal, kill};
@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use crate::log::{Log, Part, Record, Said, stage};
 use crate::players::{self, Message, Player};
 use crate::queue::Queue;
-use crate::stage::{HANG, Scene, Stage};
+use crate::stage::{HANG, Scene, Stage, spin};
 use crate::stamp;
 use crate::tally::Tally;
 use crate::{patient, read};
@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Some of them, on one ring.
 pub fn set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
-    let capacity = *random.pick(&[2, 4, 4, 8]);
-    let sides = *random.pick(&[[2, 1], [1, 2], [2, 2]]);
+    let capacity = *random.pick(&[1, 2, 2, 4, 4, 8]);
+    let sides = *random.pick(&[[2, 1], [1, 2], [2, 2], [3, 1], [1, 3]]);
     let options = Ring::<Message>::options().capacity(capacity).seats(4);
     let options = patient(options);
     let site = Site::new(*random.pick(&Place::ALL), &options, random.next());
@@ -39,7 +39,7 @@ pub fn set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(),
             Box::new(ring.receiver().expect("a seat"))
         }
     };
-    let scene = Scene { sides, ops: [8, 20], seed: random.next() };
+    let scene = Scene { sides, ops: [8, 20], seed: random.next(), stops: false };
     let mut stage = Stage::new(scene, &seating)?;
     let newcomer = Log::new(1 << 12);
     for _ in 0..histories {
@@ -48,12 +48,9 @@ pub fn set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(),
     Ok(())
 }
 
-fn spin(random: &mut Random) {
+fn a_while(random: &mut Random) {
     let most = *random.pick(&[1, 1_000, 4_000, 10_000, 20_000]);
-    let end = Instant::now() + Duration::from_nanos(random.below(most));
-    while Instant::now() < end {
-        std::hint::spin_loop();
-    }
+    spin(random, most);
 }
 
 fn one(
@@ -70,14 +67,14 @@ fn one(
     let other = (victim + 1 + random.below(all - 1) as usize) % all as usize;
     let stops = random.once_in(2);
     stage.see_ready();
-    spin(random);
+    a_while(random);
     let signal = |stage: &Stage<'_>, signal| {
         let life = stage.lives[other].as_ref().expect("it lives");
         kill(life.pid(), signal).map_err(|error| error.to_string())
     };
     if stops {
         signal(stage, Signal::SIGSTOP)?;
-        spin(random);
+        a_while(random);
     }
     let life = stage.lives[victim].take().expect("it lives");
     life.kill();
@@ -95,12 +92,13 @@ fn one(
         signal(stage, Signal::SIGCONT)?;
     }
     stage.finish()?;
-    let (start, mut quiet) = (Instant::now(), 0);
+    let (mut patience, mut quiet, mut come) = (Patience::new(HANG), 0, 0);
     let settled = |seat| matches!(site.seat(seat).0, 0 | 1 | 3 | 4);
     while quiet < 2 || !(0..2 * site.ring.seats()).all(settled) {
         let got = players::one_in_time(&mut receiver, &mut part, PATIENCE);
         quiet = if got { 0 } else { quiet + 1 };
-        if start.elapsed() > HANG / 2 {
+        come += u64::from(got);
+        if !patience.lasts(come) {
             let seats: Vec<_> = (0..2 * site.ring.seats()).map(|seat| site.seat(seat)).collect();
             return Err(format!("the dead are not settled: {seats:x?}"));
         }

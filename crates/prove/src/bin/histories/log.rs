@@ -38,10 +38,15 @@ pub enum Verb {
     Recv,
     /// Receives under a guard.
     Guard,
+    /// Leaves its seat.
+    Leave,
+    /// Takes a seat again.
+    Join,
 }
 
 impl Verb {
-    const ALL: [Self; 5] = [Self::Send, Self::Reserve, Self::Abort, Self::Recv, Self::Guard];
+    const ALL: [Self; 7] =
+        [Self::Send, Self::Reserve, Self::Abort, Self::Recv, Self::Guard, Self::Leave, Self::Join];
 }
 
 /// What came of it.
@@ -204,6 +209,11 @@ impl Log {
         self.len[0].set(at + 1);
         entry.start.set(stamp::start());
         entry
+    }
+
+    /// How much is noted.
+    pub fn len(&self) -> u64 {
+        self.len[0].get()
     }
 
     /// All that is noted.

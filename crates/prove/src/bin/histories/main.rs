@@ -27,14 +27,14 @@ use std::fmt::Debug;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use annulus::{RingKind, broadcast, mpmc, spsc, stream};
-use annulus_prove::fleet::Random;
+use annulus::{Error, Message as Plain, RingKind, broadcast, mpmc, spsc, stream};
+use annulus_prove::fleet::{Patience, Random};
 use annulus_prove::ground::{Descriptor, Place, Site};
 use annulus_prove::wgl::{self, Spec, Timed, Verdict};
 use annulus_prove::{Report, child};
 
 use log::Record;
-use players::{Message, Player};
+use players::{Guest, Message, Player};
 use stage::{Scene, Stage};
 use tally::Tally;
 
@@ -160,7 +160,7 @@ fn site<R: Descriptor>(
 
 macro_rules! seating {
     ($site:expr, $sides:expr) => {
-        &|who: usize| -> Box<dyn Player> {
+        &|who: usize| -> Box<dyn Player + '_> {
             let ring = $site.open().expect("the ring");
             if who < $sides[0] {
                 Box::new(ring.sender().expect("a seat"))
@@ -171,11 +171,41 @@ macro_rules! seating {
     };
 }
 
+/// The same, of those who leave and come again.
+macro_rules! guests {
+    ($site:expr, $sides:expr, $receive:expr) => {
+        &|who: usize| -> Box<dyn Player + '_> {
+            let ring = Box::leak(Box::new($site.open().expect("the ring")));
+            if who < $sides[0] {
+                let come = Box::leak(Box::new(|| soon(|| ring.sender())));
+                Box::new(Guest::new(come))
+            } else {
+                let come = Box::leak(Box::new(|| soon(|| $receive(ring))));
+                Box::new(Guest::new(come))
+            }
+        }
+    };
+}
+
+/// A seat that somebody may just be leaving.
+fn soon<E>(mut take: impl FnMut() -> Result<E, Error>) -> E {
+    let mut patience = Patience::new(stage::HANG);
+    loop {
+        match take() {
+            Err(Error::NoSeat { .. } | Error::SeatTaken { .. }) if patience.lasts(0) => {}
+            outcome => return outcome.expect("a seat"),
+        }
+    }
+}
+
 fn spsc_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
-    let capacity = *random.pick(&[1, 2, 4]);
+    let capacity = *random.pick(&[1, 1, 2, 4]);
     let site = site(spsc::Ring::<Message>::options().capacity(capacity), random)?;
-    let scene = Scene { sides: [1, 1], ops: [3, 6], seed: random.next() };
-    play(scene, histories, seating!(site, scene.sides), |records| {
+    let scene = scene([1, 1], [3, 6], random);
+    let fixed = seating!(site, scene.sides);
+    let coming = guests!(site, scene.sides, |ring: &'static spsc::Ring<Message>| ring.receiver());
+    let seating: stage::Seating<'_> = if random.once_in(2) { coming } else { fixed };
+    play(scene, histories, seating, |records| {
         let lanes: Vec<_> = records.iter().map(|it| read::queue(it, None, false)).collect();
         judge(&queue::Queue { capacity: capacity as usize }, &lanes, tally)
     })
@@ -183,7 +213,7 @@ fn spsc_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<()
 
 fn stream_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
     let site = site(stream::Ring::options().capacity(8), random)?;
-    let scene = Scene { sides: [1, 1], ops: [3, 6], seed: random.next() };
+    let scene = scene([1, 1], [3, 6], random);
     play(scene, histories, seating!(site, scene.sides), |records| {
         let lanes: Vec<_> = records.iter().map(|it| read::queue(it, None, false)).collect();
         judge(&queue::Queue { capacity: 8 }, &lanes, tally)
@@ -191,14 +221,22 @@ fn stream_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<
 }
 
 fn mpmc_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
-    let capacity = *random.pick(&[1, 2, 4]);
+    let capacity = *random.pick(&[1, 1, 2, 2, 4]);
     let site = site(mpmc::Ring::<Message>::options().capacity(capacity).seats(3), random)?;
-    let sides = *random.pick(&[[1, 1], [2, 1], [1, 2], [2, 2], [3, 1]]);
-    let scene = Scene { sides, ops: [2, 4], seed: random.next() };
-    play(scene, histories, seating!(site, scene.sides), |records| {
+    let sides = *random.pick(&[[1, 1], [2, 1], [1, 2], [2, 2], [2, 2], [3, 1], [1, 3]]);
+    let scene = scene(sides, [2, 4], random);
+    let fixed = seating!(site, scene.sides);
+    let coming = guests!(site, scene.sides, |ring: &'static mpmc::Ring<Message>| ring.receiver());
+    let seating: stage::Seating<'_> = if random.once_in(3) { coming } else { fixed };
+    play(scene, histories, seating, |records| {
         let lanes: Vec<_> = records.iter().map(|it| read::queue(it, None, true)).collect();
         judge(&queue::Queue { capacity: capacity as usize }, &lanes, tally)
     })
+}
+
+/// So many processes and operations; in half of the sets they are stopped now and then.
+fn scene(sides: [usize; 2], ops: [u64; 2], random: &mut Random) -> Scene {
+    Scene { sides, ops, seed: random.next(), stops: random.once_in(2) }
 }
 
 fn lossless_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
@@ -209,19 +247,47 @@ fn broadcast_set(histories: u64, random: &mut Random, tally: &mut Tally) -> Resu
     cast_set(histories, random, tally, false)
 }
 
+/// Messages of one word, which nothing tears, of some, and of many, whose copying takes time.
 fn cast_set(
     histories: u64,
     random: &mut Random,
     tally: &mut Tally,
     lossless: bool,
 ) -> Result<(), String> {
-    let capacity = *random.pick(&[2, 4]);
-    let options = broadcast::Ring::<Message>::options().capacity(capacity).seats(4);
+    match random.below(4) {
+        0 => casts::<1>(histories, random, tally, lossless),
+        1 => casts::<100>(histories, random, tally, lossless),
+        _ => casts::<6>(histories, random, tally, lossless),
+    }
+}
+
+fn casts<const N: usize>(
+    histories: u64,
+    random: &mut Random,
+    tally: &mut Tally,
+    lossless: bool,
+) -> Result<(), String>
+where
+    [u64; N]: Plain,
+{
+    let capacity = *random.pick(&[2, 2, 4, 8]);
+    let options = broadcast::Ring::<[u64; N]>::options().capacity(capacity).seats(4);
     let site = site(options.lossless(lossless), random)?;
-    let scene =
-        Scene { sides: *random.pick(&[[1, 1], [1, 2], [1, 3]]), ops: [3, 5], seed: random.next() };
-    play(scene, histories, seating!(site, scene.sides), |records| {
-        let lanes: Vec<_> = records.iter().map(|it| read::cast(it)).collect();
+    let sides = *random.pick(&[[1, 1], [1, 2], [1, 3]]);
+    // Enough for somebody to be overrun.
+    let scene = scene(sides, [3, if capacity > 4 { 8 } else { 5 }], random);
+    let fixed = seating!(site, scene.sides);
+    let start = *random.pick(&[broadcast::Start::Newest, broadcast::Start::Oldest]);
+    let from = move |ring: &'static broadcast::Ring<[u64; N]>| ring.receiver_from(start);
+    let from = &*Box::leak(Box::new(from));
+    // The sender stays: its values are positions of its own.
+    let coming = |who: usize| -> Box<dyn Player + '_> {
+        if who == 0 { fixed(who) } else { guests!(site, [0, 3], from)(who) }
+    };
+    let seating: stage::Seating<'_> = if random.once_in(2) { &coming } else { fixed };
+    play(scene, histories, seating, |records| {
+        let mut lanes: Vec<_> = records.iter().map(|it| read::cast(it)).collect();
+        read::settled(&mut lanes);
         judge(&cast::Cast { capacity, lanes: lanes.len(), lossless }, &lanes, tally)
     })
 }
@@ -243,13 +309,13 @@ fn long(
 
 fn long_spsc(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
     let site = site(spsc::Ring::<Message>::options().capacity(16), random)?;
-    let scene = Scene { sides: [1, 1], ops: [20_000, 40_000], seed: random.next() };
+    let scene = scene([1, 1], [20_000, 40_000], random);
     long(scene, histories, seating!(site, scene.sides), tally)
 }
 
 fn long_mpmc(histories: u64, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
     let site = site(mpmc::Ring::<Message>::options().capacity(16).seats(3), random)?;
     let sides = *random.pick(&[[1, 2], [2, 1], [2, 2]]);
-    let scene = Scene { sides, ops: [20_000, 40_000], seed: random.next() };
+    let scene = scene(sides, [20_000, 40_000], random);
     long(scene, histories, seating!(site, scene.sides), tally)
 }

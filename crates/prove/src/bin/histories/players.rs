@@ -8,19 +8,30 @@ use annulus_prove::fleet::mix;
 use crate::log::{BATCH, Part, Said, Verb};
 
 /// A message: its value, its history, and words told by both.
-pub type Message = [u64; 6];
+pub type Message = [u64; WORDS];
+
+/// How long most are.
+const WORDS: usize = 6;
 
 const WAIT: Duration = Duration::from_micros(50);
 
-fn message(value: u64, history: u64) -> Message {
+/// Of one word where that is all there is room for: then a value has 32 bits.
+fn message<const N: usize>(value: u64, history: u64) -> [u64; N] {
     let check = mix(value ^ history << 48);
-    [value, history, check, !check, check ^ value, check.rotate_left(9)]
+    std::array::from_fn(|at| match at {
+        0 if N == 1 => value & 0xffff_ffff | history << 32,
+        0 => value,
+        1 => history,
+        2 => check,
+        at => !check ^ value.rotate_left(at as u32),
+    })
 }
 
-fn value(got: &Message, history: u64) -> u64 {
-    assert!(*got == message(got[0], got[1]), "torn: {got:x?}");
-    assert_eq!(got[1], history, "value {:x} is of another history", got[0]);
-    got[0]
+fn value<const N: usize>(got: &[u64; N], history: u64) -> u64 {
+    let (told, of) = if N == 1 { (got[0] & 0xffff_ffff, got[0] >> 32) } else { (got[0], got[1]) };
+    assert!(*got == message(told, of), "torn: {got:x?}");
+    assert_eq!(of, history, "value {told:x} is of another history");
+    told
 }
 
 /// A process in a history.
@@ -29,6 +40,57 @@ pub trait Player {
     fn play(&mut self, part: &mut Part<'_>);
     /// Receives all that is left, if it receives.
     fn drain(&mut self, part: &mut Part<'_>);
+    /// Where it has come to, if every message comes to every receiver.
+    fn position(&self) -> u64 {
+        0
+    }
+    /// Receives what was sent before that position, and is nobody's business.
+    fn catch_up(&mut self, _: u64) {}
+}
+
+/// A process that leaves now and then, and comes again.
+pub struct Guest<'a, E> {
+    come: &'a dyn Fn() -> E,
+    end: Option<E>,
+}
+
+impl<'a, E: Player> Guest<'a, E> {
+    /// One who is there.
+    pub fn new(come: &'a dyn Fn() -> E) -> Self {
+        Self { come, end: Some(come()) }
+    }
+
+    fn end(&mut self) -> &mut E {
+        self.end.as_mut().expect("it has come again")
+    }
+}
+
+impl<E: Player> Player for Guest<'_, E> {
+    fn play(&mut self, part: &mut Part<'_>) {
+        if !part.random.once_in(2) {
+            return self.end().play(part);
+        }
+        let (all, first) = (part.ops, part.random.below(part.ops));
+        let began = self.end().position();
+        part.ops = first;
+        self.end().play(part);
+        let entry = part.log.call(Verb::Leave, 0);
+        self.end = None;
+        entry.done(Said::Nothing);
+        part.dally();
+        let entry = part.log.call(Verb::Join, 0);
+        let mut end = (self.come)();
+        end.catch_up(began);
+        entry.value(0, end.position().saturating_sub(began));
+        entry.done(Said::Nothing);
+        self.end = Some(end);
+        part.ops = all - first;
+        self.end().play(part);
+    }
+
+    fn drain(&mut self, part: &mut Part<'_>) {
+        self.end().drain(part);
+    }
 }
 
 fn refused<T>(error: &TrySendError<T>) -> Said {
@@ -69,13 +131,13 @@ fn not_in_time(error: RecvError) -> Said {
 
 /// Sends by copy: one, several, or one with some patience.
 macro_rules! copies {
-    ($sender:expr, $part:expr) => {{
+    ($sender:expr, $part:expr, $words:expr) => {{
         let (sender, part) = (&mut *$sender, &mut *$part);
         let way = part.random.below(4);
         let count = if way == 0 { 2 + part.random.below(BATCH as u64 - 1) } else { 1 };
         let entry = part.log.call(Verb::Send, count);
         part.values(entry, count);
-        let batch: [Message; BATCH] =
+        let batch: [[u64; $words]; BATCH] =
             std::array::from_fn(|at| message(part.value + at as u64, part.history));
         let said = match way {
             0 => match sender.try_send_many(&batch[..count as usize]) {
@@ -100,12 +162,12 @@ macro_rules! copies {
 
 /// Receives by copy: one, several, or one with some patience.
 macro_rules! copied {
-    ($receiver:expr, $part:expr, $way:expr, $marked:expr) => {{
+    ($receiver:expr, $part:expr, $way:expr, $marked:expr, $words:expr) => {{
         let (receiver, part) = (&mut *$receiver, &mut *$part);
         let way = $way;
         let count = if way == 0 { 1 + part.random.below(BATCH as u64) } else { 1 };
         let entry = part.log.call(Verb::Recv, count);
-        let mut out = [Message::default(); BATCH];
+        let mut out = [[0_u64; $words]; BATCH];
         let said = match way {
             0 => match receiver.try_recv_many(&mut out[..count as usize]) {
                 Ok(got) => Said::Some(got as u64),
@@ -148,7 +210,7 @@ macro_rules! rings_of_slots {
                         0 => true,
                         1 => false,
                         _ => {
-                            copies!(self, part);
+                            copies!(self, part, WORDS);
                             continue;
                         }
                     };
@@ -183,7 +245,7 @@ macro_rules! rings_of_slots {
                     part.dally();
                     let way = part.random.below(6);
                     if way < 4 {
-                        copied!(self, part, way, $marked);
+                        copied!(self, part, way, $marked, WORDS);
                         continue;
                     }
                     let entry = part.log.call(Verb::Guard, 1);
@@ -203,7 +265,7 @@ macro_rules! rings_of_slots {
             }
 
             fn drain(&mut self, part: &mut Part<'_>) {
-                while copied!(self, part, 2, $marked) != Said::Empty {}
+                while copied!(self, part, 2, $marked, WORDS) != Said::Empty {}
             }
         }
     };
@@ -213,28 +275,38 @@ rings_of_slots!(mpmc, |receiver: &mpmc::Receiver<Message>| receiver.last().redel
 // Nobody dies there.
 rings_of_slots!(spsc, |_: &spsc::Receiver<Message>| false);
 
-impl Player for broadcast::Sender<Message> {
+impl<const N: usize> Player for broadcast::Sender<[u64; N]> {
     fn play(&mut self, part: &mut Part<'_>) {
         for _ in 0..part.ops {
             part.dally();
-            copies!(self, part);
+            copies!(self, part, N);
         }
     }
 
     fn drain(&mut self, _: &mut Part<'_>) {}
 }
 
-impl Player for broadcast::Receiver<Message> {
+impl<const N: usize> Player for broadcast::Receiver<[u64; N]> {
     fn play(&mut self, part: &mut Part<'_>) {
         for _ in 0..part.ops {
             part.dally();
             let way = part.random.below(4);
-            copied!(self, part, way, |_: &Self| false);
+            copied!(self, part, way, |_: &Self| false, N);
         }
     }
 
     fn drain(&mut self, part: &mut Part<'_>) {
-        while copied!(self, part, 2, |_: &Self| false) != Said::Empty {}
+        while copied!(self, part, 2, |_: &Self| false, N) != Said::Empty {}
+    }
+
+    fn position(&self) -> u64 {
+        Self::position(self)
+    }
+
+    fn catch_up(&mut self, first: u64) {
+        while Self::position(self) < first {
+            let _ = self.try_recv();
+        }
     }
 }
 
@@ -342,5 +414,5 @@ pub fn one_in_time(
 /// One receive without waiting.
 pub fn try_one(receiver: &mut mpmc::Receiver<Message>, part: &mut Part<'_>) -> Said {
     let marked = |receiver: &mpmc::Receiver<Message>| receiver.last().redelivered;
-    copied!(receiver, part, 2, marked)
+    copied!(receiver, part, 2, marked, WORDS)
 }

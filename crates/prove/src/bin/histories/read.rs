@@ -13,6 +13,10 @@ pub fn queue(records: &[Record], death: Option<u64>, tombs: bool) -> Vec<Timed<O
     let mut lane = Vec::new();
     for record in records {
         let Record { verb, asked, start, end, until, said, values, .. } = *record;
+        if matches!(verb, Verb::Leave | Verb::Join) {
+            // Who is there changes nothing for a queue.
+            continue;
+        }
         let mut op = |what, end, until, optional| {
             lane.push(Timed { start, end, optional, what: Op { what, until } });
         };
@@ -32,6 +36,7 @@ pub fn queue(records: &[Record], death: Option<u64>, tombs: bool) -> Vec<Timed<O
                     let what = What::Dead { value: None, received: true, again: true };
                     (0..asked).for_each(|_| dead(what));
                 }
+                Verb::Leave | Verb::Join => {}
                 Verb::Guard => {
                     let value = taken.then_some(values[0]);
                     dead(What::Dead { value, received: ending, again: true });
@@ -75,6 +80,8 @@ pub fn cast(records: &[Record]) -> Vec<Timed<cast::What>> {
         let Record { verb, start, end, said, values, .. } = *record;
         let mut op = |what| lane.push(Timed { start, end, optional: false, what });
         match (verb, said) {
+            (Verb::Leave, _) => op(cast::What::Leave),
+            (Verb::Join, _) => op(cast::What::Join(values[0])),
             (Verb::Send, Said::Some(sent)) => (0..sent).for_each(|_| op(cast::What::Send)),
             (_, Said::Some(got)) => {
                 values[..got as usize].iter().for_each(|value| op(cast::What::Recv(*value)));
@@ -87,4 +94,18 @@ pub fn cast(records: &[Record]) -> Vec<Timed<cast::What>> {
         }
     }
     lane
+}
+
+/// Leaves out what a sender was told of room while somebody came or went: a newcomer holds it
+/// back a lap lower than where it begins, for a moment.
+pub fn settled(lanes: &mut [Vec<Timed<cast::What>>]) {
+    let all = lanes.iter().flatten();
+    let moves: Vec<_> = all
+        .filter(|op| matches!(op.what, cast::What::Leave | cast::What::Join(_)))
+        .map(|op| (op.start, op.end))
+        .collect();
+    let meets = |op: &Timed<cast::What>| moves.iter().any(|it| it.0 <= op.end && op.start <= it.1);
+    for lane in lanes {
+        lane.retain(|op| op.what != cast::What::Full || !meets(op));
+    }
 }

@@ -9,16 +9,16 @@
 
 use std::time::{Duration, Instant};
 
-use annulus_prove::fleet::{LastWords, Life, Note, Random, Shared, mix};
+use annulus_prove::fleet::{LastWords, Life, Note, Patience, Random, Shared, mix};
 
 use crate::log::{Log, Part, Record};
 use crate::players::Player;
 
 /// Longest life of a process.
-const LIFETIME: u32 = 300;
+const LIFETIME: u32 = 1200;
 
-/// How long anything may take.
-pub const HANG: Duration = Duration::from_secs(8);
+/// How long it may be that nobody gets on.
+pub const HANG: Duration = Duration::from_secs(10);
 
 /// What a set of processes does.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,8 @@ pub struct Scene {
     pub ops: [u64; 2],
     /// Where their choices begin.
     pub seed: u64,
+    /// Whether one after the other is stopped where it is, and goes on a little later.
+    pub stops: bool,
 }
 
 /// Makes a process's endpoint, in that process.
@@ -128,15 +130,30 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits for something, which must not take long.
+    /// How far all have come, as a number that grows.
+    fn come(&self) -> u64 {
+        let notes: u64 = self.board.iter().map(Note::get).sum();
+        self.logs.iter().flatten().map(Log::len).sum::<u64>() + notes
+    }
+
+    /// Stops one and lets it go on a little later, if somebody still plays.
+    fn harass(&self, random: &mut Random) {
+        let who = random.below(self.lives.len() as u64) as usize;
+        let Some(life) = &self.lives[who] else { return };
+        spin(random, 3_000);
+        life.stop();
+        spin(random, *random.clone().pick(&[500, 5_000, 50_000]));
+        life.go_on();
+    }
+
+    /// Waits for something: an end to that is when nobody gets on.
     pub fn until(&self, what: &str, there: impl Fn(&Self) -> bool) -> Result<(), String> {
-        let (start, mut spins) = (Instant::now(), 0_u32);
+        let (mut patience, mut spins) = (Patience::new(HANG), 0_u32);
         while !there(self) {
             spins += 1;
             if spins.is_multiple_of(64) {
                 self.words.iter().find_map(LastWords::get).map_or(Ok(()), Err)?;
-                // A long history takes its time where others want the processors too.
-                if start.elapsed() > HANG + Duration::from_millis(self.scene.ops[1] * 3) {
+                if !patience.lasts(self.come()) {
                     return Err(format!("a hang: {what} does not come"));
                 }
             }
@@ -164,6 +181,18 @@ impl<'a> Stage<'a> {
 
     /// Waits until all who live have done their part.
     pub fn finish(&self) -> Result<(), String> {
+        let mut random = Random::new(mix(self.scene.seed ^ self.go));
+        let plays = |stage: &Self| {
+            let mut lives = (0..stage.lives.len()).filter(|who| stage.lives[*who].is_some());
+            lives.any(|who| stage.board[1 + who].get() != stage.go)
+        };
+        if self.scene.stops && self.go.is_multiple_of(2) && random.once_in(2) {
+            for _ in 0..1 + random.below(4) {
+                if plays(self) {
+                    self.harass(&mut random);
+                }
+            }
+        }
         let there = |stage: &Self| {
             let alive = (0..stage.lives.len()).filter(|who| stage.lives[*who].is_some());
             alive.into_iter().all(|who| stage.board[1 + who].get() == stage.go)
@@ -174,5 +203,13 @@ impl<'a> Stage<'a> {
     /// What all have noted of a history.
     pub fn records(&self, history: u64) -> Vec<Vec<Record>> {
         self.logs[(history % 2) as usize].iter().map(Log::records).collect()
+    }
+}
+
+/// So many nanoseconds at most.
+pub fn spin(random: &mut Random, most: u64) {
+    let end = Instant::now() + Duration::from_nanos(random.below(most));
+    while Instant::now() < end {
+        std::hint::spin_loop();
     }
 }

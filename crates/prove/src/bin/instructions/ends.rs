@@ -55,18 +55,29 @@ pub enum Got {
     Lag(u64),
     /// Nothing now.
     Nothing,
-    /// The other side has closed, or died.
-    Over,
+    /// The other side has closed: that was all.
+    Closed,
+    /// The other side has died.
+    Died,
+}
+
+impl Got {
+    /// Whether nobody of the other side is there any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Closed | Self::Died)
+    }
 }
 
 /// A sender of any ring.
 pub trait Tx {
-    /// Sends, if there is room within `time`. `Over`: nobody receives any more.
+    /// Sends, if there is room within `time`. `Closed`, `Died`: nobody receives any more.
     fn send(&mut self, id: u64, time: Duration) -> Result<Got, String>;
     /// Does a verb, for messages from `first` on.
     fn act(self: Box<Self>, verb: Verb, first: u64, journal: Journal);
     /// Position of the next message, where it has one.
     fn position(&self) -> u64;
+    /// Sends half a record, where that can be.
+    fn shift(&mut self) {}
 }
 
 /// A receiver of any ring.
@@ -75,6 +86,22 @@ pub trait Rx {
     fn recv(&mut self, time: Duration) -> Result<Got, String>;
     /// Does a verb.
     fn act(self: Box<Self>, verb: Verb, journal: Journal);
+    /// Receives one that is there, under a guard if it can, and notes what it sees.
+    fn hold(&mut self, journal: Journal) {
+        match self.recv(Duration::ZERO) {
+            Ok(Got::Message(id, marked)) => journal.note(Note::Returned(id, marked)),
+            Ok(Got::Lag(n)) => journal.note(Note::Lagged(n)),
+            Ok(_) => {}
+            Err(_) => journal.note(Note::Wrong(4)),
+        }
+    }
+    /// Receives half a record.
+    fn shift(&mut self) {}
+}
+
+/// Is gone by a panic, as far as it can tell.
+fn unwound(role: impl FnOnce()) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(role));
 }
 
 fn sent(journal: Journal, ids: impl IntoIterator<Item = u64>) {
@@ -91,7 +118,8 @@ fn returned<const N: usize>(journal: Journal, message: &[u64; N], marked: bool) 
 fn no_room<T>(error: &TrySendError<T>) -> Result<Got, String> {
     match error {
         TrySendError::Full(_) => Ok(Got::Nothing),
-        TrySendError::Closed(_) | TrySendError::Died(_) => Ok(Got::Over),
+        TrySendError::Closed(_) => Ok(Got::Closed),
+        TrySendError::Died(_) => Ok(Got::Died),
         other => Err(format!("{other}")),
     }
 }
@@ -99,7 +127,8 @@ fn no_room<T>(error: &TrySendError<T>) -> Result<Got, String> {
 fn not_sent<T>(error: &SendError<T>) -> Result<Got, String> {
     match error {
         SendError::Timeout(_) => Ok(Got::Nothing),
-        SendError::Closed(_) | SendError::Died(_) => Ok(Got::Over),
+        SendError::Closed(_) => Ok(Got::Closed),
+        SendError::Died(_) => Ok(Got::Died),
         other => Err(format!("{other}")),
     }
 }
@@ -108,7 +137,8 @@ fn not_received(error: &RecvError) -> Result<Got, String> {
     match error {
         RecvError::Timeout => Ok(Got::Nothing),
         RecvError::Lagged(n) => Ok(Got::Lag(*n)),
-        RecvError::Closed | RecvError::Died => Ok(Got::Over),
+        RecvError::Closed => Ok(Got::Closed),
+        RecvError::Died => Ok(Got::Died),
         other => Err(format!("{other}")),
     }
 }
@@ -186,6 +216,13 @@ macro_rules! sender_with_reservations {
                         drop(self);
                         journal.note(Note::Left);
                     }
+                    Verb::UnwindTx => unwound(move || {
+                        let mut room = self.try_reserve();
+                        if let Ok(room) = &mut room {
+                            room.write(&one);
+                        }
+                        std::panic::resume_unwind(Box::new(()));
+                    }),
                     other => unreachable!("{other:?} is no sender's"),
                 }
                 marker();
@@ -312,6 +349,15 @@ macro_rules! receiver_with_guards {
                     other => unreachable!("{other:?} is no receiver's"),
                 }
                 marker();
+            }
+
+            fn hold(&mut self, journal: Journal) {
+                if let Ok(guard) = self.try_recv_ref() {
+                    let (message, marked) = (guard.read(), guard.redelivered());
+                    journal.note(Note::Exposed(message[0]));
+                    guard.release();
+                    returned(journal, &message, marked);
+                }
             }
         }
     };

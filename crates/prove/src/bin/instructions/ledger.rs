@@ -142,6 +142,16 @@ impl Ledger {
             }
         }
         let receivers: Vec<&Dead> = self.dead.iter().filter(|dead| !dead.verb.sends()).collect();
+        for (n, heir) in receivers.iter().enumerate() {
+            for note in &heir.notes {
+                // What one had in hand who had died before.
+                if let Note::Returned(id, false) = note
+                    && receivers[..n].iter().any(|dead| dead.exposed(*id) && !dead.returned(*id))
+                {
+                    return Err(format!("unmarked double: {id:#x} to {:?}", heir.verb));
+                }
+            }
+        }
         for dead in &receivers {
             let (exposes, name) = (dead.verb.exposes(), dead.verb);
             for (&id, &marked) in &times {

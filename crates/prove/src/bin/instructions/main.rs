@@ -74,6 +74,7 @@ fn extent(cell: &Cell, options: &Options) -> Extent {
         Company::None => extent(6, 6, 0),
         Company::Waiter => extent(24, 24, 0),
         Company::Rival => extent(40, 40, 0),
+        Company::Second(_) if options.bug.is_some() => extent(12, 12, 4),
         Company::Second(_) => extent(8, 8, 3),
     }
 }

@@ -21,8 +21,8 @@ fn prepare(cell: Cell, tag: &str) -> Result<(Option<Site>, Led), String> {
     let Cell { kind, verb, place, .. } = cell;
     let site = match cell.before {
         Before::Nobody | Before::Left => None,
-        Before::Died => {
-            let site = Site::new(kind, place, tag).map_err(|error| error.to_string())?;
+        Before::Died | Before::Midway => {
+            let site = Site::new(kind, place, false, tag).map_err(|error| error.to_string())?;
             let role = || {
                 let ring = site.ring.sender().expect("a seat");
                 marker();
@@ -38,7 +38,7 @@ fn prepare(cell: Cell, tag: &str) -> Result<(Option<Site>, Led), String> {
         let address = address.as_deref().unwrap_or_default();
         marker();
         match verb {
-            Verb::Create => drop(Site::new(kind, place, tag).map(core::mem::forget)),
+            Verb::Create => drop(Site::new(kind, place, false, tag).map(core::mem::forget)),
             Verb::OpenOrCreate => {
                 drop(Site::open_or_create(kind, address).map(core::mem::forget));
             }

@@ -236,7 +236,10 @@ impl Shop {
                 // Behind a sleep, somebody would have to wake it whose seat the second one has.
                 let first_sleep = course.sleeps.first().copied().unwrap_or(u64::MAX);
                 let before = |image: &u64| *image <= first_sleep;
-                let images: Vec<u64> = course.images.iter().copied().filter(before).collect();
+                // At the end of each time in which memory is the same: the dead one knows most.
+                let ends = course.images.iter().skip(1).map(|image| image - 1);
+                let ends = ends.chain([course.steps]);
+                let images: Vec<u64> = ends.filter(before).collect();
                 let images = sample(&images, extent.images, extent.seed);
                 for after in images {
                     let point = Point { after, inside: false };
@@ -272,12 +275,16 @@ fn points(course: &Course, extent: Extent) -> Vec<Point> {
     if all + course.sleeps.len() <= extent.all {
         return (0..=course.steps).map(outside).chain(inside).collect();
     }
-    let mut points: BTreeSet<Point> = inside.collect();
+    let mut points: BTreeSet<Point> = inside.chain([outside(course.steps)]).collect();
+    // What memory is like tells survivors most: it counts twice.
+    let images: BTreeSet<u64> = course.images.iter().copied().collect();
+    let images: Vec<u64> = images.into_iter().collect();
+    points.extend(sample(&images, extent.sample / 2, extent.seed).into_iter().map(outside));
     let edges = course.images.iter().chain(&course.calls);
     let near: BTreeSet<u64> =
         edges.flat_map(|&at| [at.saturating_sub(1), at, (at + 1).min(course.steps)]).collect();
     let near: Vec<u64> = near.into_iter().collect();
-    points.extend(sample(&near, extent.sample * 3 / 4, extent.seed).into_iter().map(outside));
+    points.extend(sample(&near, extent.sample / 4, extent.seed).into_iter().map(outside));
     let mut random = extent.seed;
     while points.len() < extent.sample {
         points.insert(outside(next(&mut random) % (course.steps + 1)));

@@ -56,11 +56,11 @@ fn ring<R: RingKind>(
     }
 }
 
-fn any(kind: Kind, slice: Duration, way: &Way<'_>) -> Result<Ring, Error> {
+fn any(kind: Kind, seats: u64, slice: Duration, way: &Way<'_>) -> Result<Ring, Error> {
     Ok(match kind {
         Kind::Spsc => Ring::Spsc(ring(spsc::Ring::options(), CAPACITY, slice, way)?),
         Kind::Long => Ring::Long(ring(spsc::Ring::options(), CAPACITY, slice, way)?),
-        Kind::Mpmc => Ring::Mpmc(ring(mpmc::Ring::options().seats(SEATS), CAPACITY, slice, way)?),
+        Kind::Mpmc => Ring::Mpmc(ring(mpmc::Ring::options().seats(seats), CAPACITY, slice, way)?),
         Kind::Stream => {
             Ring::Stream(ring(stream::Ring::options(), CAPACITY * RECORD as u64, slice, way)?)
         }
@@ -110,6 +110,7 @@ impl Ring {
 /// A new ring in its place; removed with it.
 pub struct Site {
     kind: Kind,
+    seats: u64,
     address: Option<String>,
     /// The survivors' handle: they look for the dead after a millisecond.
     pub ring: Ring,
@@ -121,23 +122,24 @@ pub const SLICE: Duration = Duration::from_millis(1);
 pub const LONG: Duration = Duration::from_secs(60);
 
 impl Site {
-    /// A new ring; `tag` is unique.
-    pub fn new(kind: Kind, place: Place, tag: &str) -> Result<Self, Error> {
+    /// A new ring; `tag` is unique. `tight`: of seats there is one for the survivors, and one.
+    pub fn new(kind: Kind, place: Place, tight: bool, tag: &str) -> Result<Self, Error> {
         let address = address(place, tag);
         let way = address.as_deref().map_or(Way::CreateMemfd, Way::Create);
-        let ring = any(kind, SLICE, &way)?;
-        Ok(Self { kind, address, ring })
+        let seats = if tight { 2 } else { SEATS };
+        let ring = any(kind, seats, SLICE, &way)?;
+        Ok(Self { kind, seats, address, ring })
     }
 
     /// The ring that is there, or a new one.
     pub fn open_or_create(kind: Kind, address: &str) -> Result<Self, Error> {
-        let ring = any(kind, SLICE, &Way::OpenOrCreate(address))?;
-        Ok(Self { kind, address: Some(address.into()), ring })
+        let ring = any(kind, SEATS, SLICE, &Way::OpenOrCreate(address))?;
+        Ok(Self { kind, seats: SEATS, address: Some(address.into()), ring })
     }
 
     /// Opens a ring under an address as another process does.
     pub fn open_at(kind: Kind, address: &str) -> Result<Ring, Error> {
-        any(kind, SLICE, &Way::Open(address))
+        any(kind, SEATS, SLICE, &Way::Open(address))
     }
 
     /// Leaves the name to somebody else.
@@ -151,7 +153,7 @@ impl Site {
             Some(address) => Way::Open(address),
             None => Way::FromFd(self.ring.fd()),
         };
-        any(self.kind, slice, &way)
+        any(self.kind, self.seats, slice, &way)
     }
 
     /// Whether it is a stream, which ends with its sender.

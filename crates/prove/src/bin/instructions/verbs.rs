@@ -27,8 +27,12 @@ pub enum Verb {
     /// Asks who of the other side lives.
     NoticeTx,
     LeaveTx,
+    /// Is dropped by a panic, with a reservation in hand if there is room.
+    UnwindTx,
     /// Opens the ring and takes the seat, perhaps of one who died.
     AttachTx,
+    /// The same, sends a message, and leaves.
+    VisitTx,
     TryRecv,
     /// Waits while there is no message.
     Recv,
@@ -44,6 +48,10 @@ pub enum Verb {
     NoticeRx,
     LeaveRx,
     AttachRx,
+    /// The same, and leaves without having received.
+    VisitRx,
+    /// The same, and receives under a guard where there is one.
+    HeirRx,
     /// Makes a ring under a new name, or a memfd.
     Create,
     /// Makes it, or opens what is there.
@@ -64,10 +72,18 @@ impl Verb {
         self as u32 >= Self::Create as u32
     }
 
+    /// Whether it begins with coming to the ring.
+    pub fn comes(self) -> bool {
+        matches!(
+            self,
+            Self::AttachTx | Self::VisitTx | Self::AttachRx | Self::VisitRx | Self::HeirRx
+        )
+    }
+
     /// How many messages it may be in the middle of sending.
     pub fn sending(self) -> u64 {
         match self {
-            Self::TrySend | Self::Send | Self::Reserve => 1,
+            Self::VisitTx | Self::TrySend | Self::Send | Self::Reserve => 1,
             // The second one; the first is never sent.
             Self::ForgetTx => 2,
             Self::TrySendMany | Self::SendMany => BATCH as u64,
@@ -89,7 +105,7 @@ impl Verb {
 
     /// Whether messages are exposed before they are received.
     pub fn exposes(self) -> bool {
-        matches!(self, Self::Guard | Self::ForgetRx)
+        matches!(self, Self::Guard | Self::ForgetRx | Self::HeirRx)
     }
 }
 
@@ -138,6 +154,7 @@ impl Kind {
             SendMany,
             NoticeTx,
             LeaveTx,
+            UnwindTx,
             TryRecv,
             Recv,
             Guard,
@@ -151,10 +168,12 @@ impl Kind {
         let has = |verb: &Verb| match self {
             Self::Spsc | Self::Mpmc => *verb != Latest,
             // Coming and asking know nothing of messages.
-            Self::Long => !matches!(verb, Latest | NoticeTx | NoticeRx | LeaveTx | LeaveRx),
+            Self::Long => {
+                !matches!(verb, Latest | NoticeTx | NoticeRx | LeaveTx | LeaveRx | UnwindTx)
+            }
             Self::Stream => !matches!(verb, Latest | ForgetTx | ForgetRx),
             Self::Broadcast | Self::Lossless => {
-                !matches!(verb, Reserve | Abort | ForgetTx | ForgetRx | RecvMany)
+                !matches!(verb, Reserve | Abort | ForgetTx | UnwindTx | ForgetRx | RecvMany)
             }
         };
         all.into_iter().filter(has).collect()
@@ -222,8 +241,10 @@ pub enum Before {
     Nobody,
     /// One left in order.
     Left,
-    /// One was killed between two operations.
+    /// One was killed between two operations, or with a message in hand.
     Died,
+    /// One was killed while it put a message into the ring.
+    Midway,
 }
 
 /// One row of kills.
@@ -249,6 +270,32 @@ impl fmt::Display for Cell {
             write!(f, "/{before:?}")?;
         }
         Ok(())
+    }
+}
+
+impl Cell {
+    /// Messages that were sent and received before. A stream's next record then passes the end
+    /// of the ring where it is to wrap: what was sent before began with half a record.
+    pub fn lap(&self) -> u64 {
+        match self.fill {
+            Fill::Wrap if self.kind == Kind::Stream && self.verb.sends() => CAPACITY - 2,
+            fill => fill.lap(),
+        }
+    }
+
+    /// Whether that is so.
+    pub fn shifted(&self) -> bool {
+        self.kind == Kind::Stream && self.fill == Fill::Wrap
+    }
+
+    /// Whether one who comes finds no seat but that of one who died.
+    pub fn tight(&self) -> bool {
+        let alone = match self.company {
+            Company::None | Company::Rival => true,
+            Company::Second(verb) => verb.comes(),
+            Company::Waiter => false,
+        };
+        alone && matches!(self.fill, Fill::One | Fill::Full | Fill::Wrap)
     }
 }
 
@@ -304,12 +351,22 @@ fn making(cells: &mut Vec<Cell>, kind: Kind, place: Place) {
 
 /// Coming to a new ring, and after others.
 fn attaching(cells: &mut Vec<Cell>, plain: impl Fn(Verb) -> Cell) {
-    for verb in [Verb::AttachTx, Verb::AttachRx] {
+    for verb in [Verb::AttachTx, Verb::VisitTx, Verb::AttachRx, Verb::VisitRx, Verb::HeirRx] {
         let cell = plain(verb);
-        for before in [Before::Nobody, Before::Left, Before::Died] {
+        for before in [Before::Nobody, Before::Left, Before::Died, Before::Midway] {
             let new = before == Before::Nobody;
+            let attaches = matches!(verb, Verb::AttachTx | Verb::AttachRx);
             // A stream has one of each in its life; somebody has to have filled the ring.
-            if (cell.kind == Kind::Stream && !new) || (new && cell.fill != Fill::Empty) {
+            if ((cell.kind == Kind::Stream || !attaches) && !new)
+                && (cell.kind == Kind::Stream || cell.place != Place::Memfd)
+            {
+                continue;
+            }
+            if new && (cell.fill != Fill::Empty || !attaches) {
+                continue;
+            }
+            // Receivers have nothing in the ring but what they hold.
+            if before == Before::Midway && !verb.sends() {
                 continue;
             }
             cells.push(Cell { before, ..cell });
@@ -328,16 +385,24 @@ fn with_company(cells: &mut Vec<Cell>, plain: impl Fn(Verb) -> Cell) {
         if waits && wakes && (verb.sends() || kind != Kind::Broadcast) {
             cells.push(with(verb, Company::Waiter));
         }
-        if matches!(fill, Fill::One | Fill::Wrap) && !matches!(verb, Verb::LeaveTx | Verb::LeaveRx)
-        {
+        let leaves = matches!(verb, Verb::LeaveTx | Verb::LeaveRx | Verb::UnwindTx);
+        if matches!(fill, Fill::One | Fill::Wrap) && !leaves {
             cells.push(with(verb, Company::Rival));
         }
-        // A stream's seats can't be taken again.
-        if !matches!(fill, Fill::One | Fill::AlmostFull) || kind == Kind::Stream {
+        if !matches!(fill, Fill::One | Fill::AlmostFull) || verb == Verb::UnwindTx {
             continue;
         }
-        let heir = if verb.sends() { Verb::AttachTx } else { Verb::AttachRx };
-        cells.push(with(verb, Company::Second(heir)));
+        let heirs = match verb.sends() {
+            true => [Verb::VisitTx].iter(),
+            false => [Verb::HeirRx, Verb::VisitRx].iter(),
+        };
+        for &heir in heirs {
+            cells.push(with(verb, Company::Second(heir)));
+        }
+        if kind == Kind::Stream {
+            // There is one of each side in its life: who comes is refused, and killed at that.
+            continue;
+        }
         let other = if verb.sends() { Verb::NoticeRx } else { Verb::NoticeTx };
         cells.push(with(verb, Company::Second(other)));
         if kind == Kind::Mpmc {

@@ -48,18 +48,7 @@ pub fn run(options: &Options, report: &Report) {
     let wanted = |n: &usize| options.wants(&cells[*n].to_string()) && chosen(&cells[*n], options);
     let mut todo: Vec<usize> = (0..cells.len()).filter(wanted).collect();
     if options.bug.is_some() {
-        // Any ring may have it: by turns, in no order, those last whose verbs are long.
-        let mut turns = BTreeMap::new();
-        let mix = |n: usize| (n as u64 ^ options.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-        todo.sort_by_cached_key(|n| {
-            let long = matches!(cells[*n].company, Company::Second(_) | Company::Rival);
-            (long || comes(&cells[*n]), mix(*n))
-        });
-        todo.sort_by_cached_key(|n| {
-            let turn = turns.entry(cells[*n].kind.name()).or_insert(0);
-            *turn += 1;
-            *turn
-        });
+        by_variety(&mut todo, &cells, options.seed);
     }
     report.figure("cells", todo.len());
     // Those with much to do last would keep one worker waiting for the other.
@@ -132,19 +121,45 @@ impl Faults {
 }
 
 fn comes(cell: &Cell) -> bool {
-    matches!(cell.verb, Verb::AttachTx | Verb::AttachRx) || cell.verb.makes()
+    cell.verb.comes() || cell.verb.makes()
 }
 
-/// Whether a cell is run at this depth. The quick run has one fill where the segment is no memfd:
-/// what differs there is how one comes to it. Bugs are looked for in memfds.
+/// One of each sort of cell before a second of any: any of them may have the bug. What it costs
+/// to be there with others comes behind what is done alone.
+fn by_variety(todo: &mut [usize], cells: &[Cell], seed: u64) {
+    let mix = |n: usize| (n as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+    todo.sort_by_cached_key(|n| mix(*n));
+    let mut turns = BTreeMap::new();
+    todo.sort_by_cached_key(|n| {
+        let Cell { kind, verb, company, before, place, .. } = cells[*n];
+        let sort = match verb.makes() {
+            // The same for all rings.
+            true => format!("{verb:?} {before:?} {place:?}"),
+            false => format!("{kind:?} {verb:?} {before:?} {company:?}"),
+        };
+        let turn = turns.entry(sort).or_insert(0);
+        *turn += 1;
+        (*turn, company != Company::None || comes(&cells[*n]))
+    });
+}
+
+/// Whether a cell is run at this depth. The quick run has one fill where the segment is no memfd,
+/// and of second deaths and rivals those of verbs that do not wait:
+/// what differs there is how one comes to it. Bugs are looked for in memfds, and in the making of
+/// all.
 fn chosen(cell: &Cell, options: &Options) -> bool {
-    if cell.place == Place::Memfd {
-        return options.bug.is_none() || !cell.verb.makes();
+    // Who may wait and need not leaves the same behind as one who may not.
+    let waits = matches!(cell.verb, Verb::Send | Verb::SendMany | Verb::Recv | Verb::RecvMany);
+    let sampled = options.depth == Depth::Quick && options.only.is_none();
+    if sampled && waits && matches!(cell.company, Company::Second(_) | Company::Rival) {
+        return false;
+    }
+    if cell.place == Place::Memfd || (options.bug.is_some() && cell.verb.makes()) {
+        return true;
     }
     let one = if cell.verb.sends() { Fill::Wrap } else { Fill::One };
     let new = cell.before == Before::Nobody && comes(cell);
-    let quick = options.depth == Depth::Quick && options.only.is_none();
-    options.bug.is_none() && (!quick || cell.fill == one || new || cell.verb.makes())
+    options.bug.is_none() && (!sampled || cell.fill == one || new || cell.verb.makes())
 }
 
 fn hire(n: usize, cores: usize, tag: &str, options: &Options, tell: &Sender<Line>) -> Worker {
@@ -251,7 +266,7 @@ fn figures(report: &Report, tallies: &BTreeMap<&'static str, Tally>, options: &O
             "quick",
             "verbs of more than 200 instructions are sampled at 40, of named segments and files \
              one fill at 6, making at 40, waiters at 24, rivals at 40 pairs, second deaths at \
-             8 after 3 images",
+             8 after 3 images, and these of verbs that do not wait",
         );
     }
 }

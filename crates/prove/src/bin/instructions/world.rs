@@ -25,8 +25,8 @@ use nix::unistd::Pid;
 use crate::ends::{Got, Rx, Tx};
 use crate::ledger::{Dead, Ledger, id, source};
 use crate::plan::Course;
-use crate::scratch::{Note, Scratch};
-use crate::site::{LONG, SLICE, Site};
+use crate::scratch::{Journal, Note, Scratch};
+use crate::site::{LONG, Ring, SLICE, Site};
 use crate::verbs::{Before, Cell, Company, Fill, Kind, Verb};
 
 /// By then everything that can be had has come.
@@ -78,7 +78,7 @@ fn expect(what: &str, got: Result<Got, String>) -> Result<u64, String> {
 impl<'a> World<'a> {
     /// A new ring, and a victim that stands before its verb.
     pub fn new(cell: Cell, scratch: &'a Scratch, tag: &str) -> Result<(Self, Led), String> {
-        let site = Site::new(cell.kind, cell.place, tag).map_err(text)?;
+        let site = Site::new(cell.kind, cell.place, cell.tight(), tag).map_err(text)?;
         for number in [FIRST, SECOND, WAITER] {
             scratch.journal(number).clear();
         }
@@ -95,7 +95,7 @@ impl<'a> World<'a> {
             began: 0,
         };
         let led = match cell.verb {
-            Verb::AttachTx | Verb::AttachRx => {
+            verb if verb.comes() => {
                 world.predecessor()?;
                 world.newcomer(cell.verb, FIRST)
             }
@@ -109,8 +109,8 @@ impl<'a> World<'a> {
         let sends = self.cell.verb.sends();
         let verb = match (self.cell.before, sends) {
             (Before::Nobody, _) => return self.opposite(sends),
-            (Before::Died, true) => Verb::TrySend,
-            (Before::Died, false) => Verb::Guard,
+            (Before::Died | Before::Midway, true) => Verb::TrySend,
+            (Before::Died | Before::Midway, false) => Verb::Guard,
             (Before::Left, true) => Verb::LeaveTx,
             (Before::Left, false) => Verb::LeaveRx,
         };
@@ -118,8 +118,23 @@ impl<'a> World<'a> {
         if self.cell.before == Before::Left {
             led.go(SOON);
         } else if !sends && self.cell.fill != Fill::Empty {
-            // With a message in hand, if it gets so far.
-            led.steps_on(150);
+            // With a message in hand.
+            let journal = self.scratch.journal(FIRST);
+            while journal.notes().next().is_none() && led.step() == Step::Stepped {}
+        } else if self.cell.before == Before::Midway {
+            // A message is begun and not there, if there is room: in the middle of what its
+            // changes of memory make of the way.
+            let image = self.site.image();
+            let (mut changes, mut last) = (0, image.hash());
+            let most = 1 + self.cell.fill as u32 % 3;
+            for _ in 0..5000 {
+                if changes == most || led.step() != Step::Stepped {
+                    break;
+                }
+                let now = image.hash();
+                changes += u32::from(now != last);
+                last = now;
+            }
         }
         led.kill();
         self.bury(verb, FIRST);
@@ -149,12 +164,16 @@ impl<'a> World<'a> {
         if waits && sends {
             self.hire(false)?;
         }
-        let (lap, waiting) = (self.cell.fill.lap(), self.cell.fill.waiting());
+        let (lap, waiting) = (self.cell.lap(), self.cell.fill.waiting());
         let lap = if waits && !sends { 0 } else { lap };
         let (site, journal) = (&self.site, self.scratch.journal(FIRST));
+        let shifted = self.cell.shifted();
         let role = || {
             if sends {
                 let mut tx = site.open(LONG).expect("a ring").sender().expect("a seat");
+                if shifted {
+                    tx.shift();
+                }
                 for n in 0..lap + waiting {
                     if n == lap {
                         marker();
@@ -168,6 +187,9 @@ impl<'a> World<'a> {
             } else {
                 let mut rx = site.open(LONG).expect("a ring").receiver().expect("a seat");
                 marker();
+                if shifted {
+                    rx.shift();
+                }
                 for _ in 0..lap {
                     expect("lap", rx.recv(SOON)).expect("a message");
                 }
@@ -178,6 +200,9 @@ impl<'a> World<'a> {
         // SAFETY: a worker has one thread.
         let mut led = unsafe { Led::fork(role) };
         if sends {
+            if let (true, Some(rx)) = (shifted, &mut self.rx) {
+                rx.shift();
+            }
             for _ in 0..lap {
                 if let Some(rx) = &mut self.rx {
                     expect("lap", rx.recv(SOON))?;
@@ -193,6 +218,9 @@ impl<'a> World<'a> {
             led.go(SOON);
             self.wait_until_asleep()?;
         } else {
+            if let (true, Some(tx)) = (shifted, &mut self.tx) {
+                tx.shift();
+            }
             for n in 0..lap {
                 self.feed(n, false)?;
             }
@@ -226,18 +254,10 @@ impl<'a> World<'a> {
     pub fn newcomer(&self, verb: Verb, number: usize) -> Led {
         let (site, journal) = (&self.site, self.scratch.journal(number));
         let role = || match verb {
-            Verb::AttachTx | Verb::AttachRx => {
+            verb if verb.comes() => {
                 marker();
-                let ring = site.open(LONG);
-                if let Ok(ring) = ring {
-                    let came = if verb.sends() {
-                        ring.sender().map(core::mem::forget)
-                    } else {
-                        ring.receiver().map(core::mem::forget)
-                    };
-                    if came.is_ok() {
-                        journal.note(Note::Attached);
-                    }
+                if let Ok(ring) = site.open(LONG) {
+                    come(&ring, verb, journal);
                 }
                 marker();
             }
@@ -356,16 +376,17 @@ impl<'a> World<'a> {
         match got {
             Got::Message(id, marked) => self.ledger.got.entry(0).or_default().push((id, marked)),
             Got::Lag(n) => self.ledger.lags += n,
-            Got::Nothing | Got::Over => {}
+            Got::Nothing | Got::Closed | Got::Died => {}
         }
         Ok(got)
     }
 
     /// Reads what a dead one has noted.
     pub fn bury(&mut self, verb: Verb, number: usize) {
-        let (lap, waiting) = (self.cell.fill.lap(), self.cell.fill.waiting());
-        let lap = if number == FIRST { lap + waiting } else { 0 };
-        let first = id(if number == FIRST { source::VICTIM } else { source::SECOND }, lap);
+        let (lap, waiting) = (self.cell.lap(), self.cell.fill.waiting());
+        // Who comes has not sent yet.
+        let fresh = number != FIRST || verb.comes();
+        let first = if fresh { id(source::SECOND, 0) } else { id(source::VICTIM, lap + waiting) };
         let notes = self.scratch.journal(number).notes().collect();
         self.ledger.dead.push(Dead { verb, first, notes });
     }
@@ -378,6 +399,34 @@ impl Drop for World<'_> {
             let _ = waitpid(waiter.pid, None);
         }
     }
+}
+
+/// Takes a seat, and does what it came for.
+fn come(ring: &Ring, verb: Verb, journal: Journal) {
+    if verb.sends() {
+        let Ok(mut tx) = ring.sender() else { return };
+        journal.note(Note::Attached);
+        if verb == Verb::AttachTx {
+            core::mem::forget(tx);
+            return;
+        }
+        match tx.send(id(source::SECOND, 0), Duration::ZERO) {
+            Ok(Got::Message(id, _)) => journal.note(Note::Sent(id)),
+            Ok(_) => {}
+            Err(_) => journal.note(Note::Wrong(5)),
+        }
+        drop(tx);
+    } else {
+        let Ok(mut rx) = ring.receiver() else { return };
+        journal.note(Note::Attached);
+        match verb {
+            Verb::AttachRx => return core::mem::forget(rx),
+            Verb::HeirRx => rx.hold(journal),
+            _ => {}
+        }
+        drop(rx);
+    }
+    journal.note(Note::Left);
 }
 
 /// What the kernel says of a led one.

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use annulus::mpmc::{Receiver, Ring, Sender};
-use annulus_prove::fleet::{Life, Random};
+use annulus_prove::fleet::{Life, Patience, Random};
 use annulus_prove::ground::{Place, Site};
 
 use crate::Plan;
@@ -39,7 +39,7 @@ fn one<const N: usize>(plan: &Plan, random: &mut Random) -> Result<Totals, Strin
     let place = *random.pick(&Place::ALL);
     let seats = 2 + random.below(3);
     let sides = [2 + random.below(2), 2 + random.below(2)].map(|lives| lives.min(seats));
-    let capacity = *random.pick(&[2, 64, 1024, 1024, 4096, 4096]);
+    let capacity = *random.pick(&[1, 1, 2, 2, 4, 64, 1024, 1024, 4096, 4096]);
     let diet = *random.pick(&[Diet::All, Diet::All, Diet::Guards, Diet::Singles]);
     let options = Ring::<Letter<N>>::options().capacity(capacity).seats(seats);
     let options = options.spin(Duration::from_nanos(200)).yielding(Duration::from_micros(5));
@@ -116,10 +116,10 @@ impl<const N: usize> Round<'_, N> {
 
     /// Waits until somebody gets on.
     fn see_progress(&self) -> Result<(), String> {
-        let (first, start) = (self.done(), Instant::now());
+        let (first, mut patience) = (self.done(), Patience::new(self.plan.hang));
         while self.done() < first + 8 && self.ledger.next().get() < BLOCKS {
             self.see_words()?;
-            if start.elapsed() > self.plan.hang {
+            if !patience.lasts(self.done()) {
                 return Err(format!("a hang: {}", self.standing()));
             }
             sleep(Duration::from_micros(100));
@@ -150,6 +150,23 @@ impl<const N: usize> Round<'_, N> {
         whom
     }
 
+    /// Stops, now and then, some of those who are not to be killed, wherever they are.
+    fn stop_others(&mut self, whom: &[usize]) -> Vec<usize> {
+        if !self.random.once_in(3) {
+            return Vec::new();
+        }
+        let mut stopped = self.some(2);
+        stopped.retain(|who| !whom.contains(who));
+        for life in stopped.iter().filter_map(|who| self.lives[*who].as_ref()) {
+            life.stop();
+        }
+        if !stopped.is_empty() && self.random.once_in(2) {
+            sleep(Duration::from_micros(self.random.below(300)));
+        }
+        self.totals.stopped += stopped.len() as u64;
+        stopped
+    }
+
     fn run(&mut self) -> Result<(), String> {
         for who in 0..self.lives.len() {
             self.begin(who);
@@ -162,13 +179,24 @@ impl<const N: usize> Round<'_, N> {
             if most > 0 {
                 sleep(Duration::from_micros(self.random.below(most)));
             }
-            if self.random.once_in(8) {
+            if self.random.once_in(4) {
                 self.see_progress()?;
             }
             let whom = self.some(5);
+            let stopped = self.stop_others(&whom);
             self.kill(&whom)?;
-            for who in whom {
+            if !stopped.is_empty() && self.random.once_in(2) {
+                // The dead are looked for, and found, while those are stopped.
+                sleep(Duration::from_micros(self.random.below(8000)));
+            }
+            for &who in &whom {
                 self.begin(who);
+            }
+            if !stopped.is_empty() && self.random.once_in(2) {
+                sleep(Duration::from_micros(self.random.below(4000)));
+            }
+            for life in stopped.iter().filter_map(|who| self.lives[*who].as_ref()) {
+                life.go_on();
             }
         }
         if self.ledger.next().get() < BLOCKS {
@@ -209,20 +237,20 @@ impl<const N: usize> Round<'_, N> {
         let (site, alive) = (self.site, self.lives.iter().flatten().count());
         let settled = |seat| matches!(site.seat(seat).0, 0 | 1 | 3 | 4);
         let mut reader = Reader::new(&self.ledger);
-        let (mut start, mut quiet) = (Instant::now(), 0);
+        let (mut patience, mut quiet, mut come) = (Patience::new(self.plan.hang), 0, 0);
         while quiet < 3 || self.unrest(alive) || !(0..2 * site.ring.seats()).all(settled) {
             match receiver.recv_timeout(Duration::from_millis(5)) {
                 Ok(message) => {
                     let marked = receiver.last().redelivered;
                     self.totals.again += u64::from(marked);
                     reader.got(&message, marked);
-                    (quiet, start) = (0, Instant::now());
+                    (quiet, come) = (0, come + 1);
                 }
                 Err(_) => quiet += 1,
             }
             let _ = sender.wait_for_peer(Some(Duration::ZERO));
             self.see_words()?;
-            if start.elapsed() > self.plan.hang {
+            if !patience.lasts(come) {
                 return Err(format!("the dead are not settled, {alive} live: {}", self.standing()));
             }
         }

@@ -33,12 +33,14 @@ pub struct Totals {
     pub taken: u64,
     /// Times that one was refused for a moment.
     pub refused: u64,
+    /// Others who were stopped during a kill.
+    pub stopped: u64,
     /// Rings.
     pub rings: u64,
 }
 
 impl Totals {
-    fn fields(&mut self) -> [(&'static str, &mut u64); 14] {
+    fn fields(&mut self) -> [(&'static str, &mut u64); 15] {
         [
             ("kills of senders", &mut self.senders),
             ("kills of receivers", &mut self.receivers),
@@ -53,6 +55,7 @@ impl Totals {
             ("overwritten and told", &mut self.lagged),
             ("seats taken", &mut self.taken),
             ("seats refused for a moment", &mut self.refused),
+            ("others stopped during a kill", &mut self.stopped),
             ("rings", &mut self.rings),
         ]
     }

@@ -94,7 +94,7 @@ pub fn send<const N: usize>(
             batch.extend((first..first + count as u64).map(|number| letter::<N>(number, life)));
             block.may.set(sent + if verb < 15 { count as u64 } else { 0 });
             let one = batch[0];
-            sent += match verb {
+            let more = match verb {
                 0..=5 => at_once(sender.try_send_many(&batch)) as u64,
                 6..=8 => match sender.send_many(&batch) {
                     Ok(()) => count as u64,
@@ -125,9 +125,11 @@ pub fn send<const N: usize>(
                     0
                 }
             };
+            sent += more;
             block.sent.set(sent);
             block.may.set(sent);
-            own.done.grow(1);
+            // What is refused is no progress.
+            own.done.grow(more);
             if random.once_in(2000) {
                 drop(sender);
                 sender = attach();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use annulus::stream;
 use annulus_prove::step::marker;
 
-use super::{Got, Rx, SPREAD, Tx, not_received, not_sent, refused, sent};
+use super::{Got, Rx, SPREAD, Tx, not_received, not_sent, refused, sent, unwound};
 use crate::scratch::{Journal, Note};
 use crate::verbs::{BATCH, Verb};
 
@@ -89,6 +89,13 @@ impl Tx for stream::Sender {
                 drop(self);
                 journal.note(Note::Left);
             }
+            Verb::UnwindTx => unwound(move || {
+                let mut room = self.try_reserve(RECORD);
+                if let Ok(room) = &mut room {
+                    room.append(&one);
+                }
+                std::panic::resume_unwind(Box::new(()));
+            }),
             other => unreachable!("{other:?} is no sender's"),
         }
         marker();
@@ -96,6 +103,10 @@ impl Tx for stream::Sender {
 
     fn position(&self) -> u64 {
         Self::position(self) / RECORD as u64
+    }
+
+    fn shift(&mut self) {
+        assert_eq!(self.try_send(&[0; RECORD / 2]), Ok(RECORD / 2));
     }
 }
 
@@ -157,5 +168,10 @@ impl Rx for stream::Receiver {
             other => unreachable!("{other:?} is no receiver's"),
         }
         marker();
+    }
+
+    fn shift(&mut self) {
+        let mut half = [0; RECORD / 2];
+        assert_eq!(self.recv_timeout(&mut half, Duration::from_secs(10)), Ok(RECORD / 2));
     }
 }

@@ -119,7 +119,7 @@ impl World<'_> {
         loop {
             match self.take(Duration::ZERO)? {
                 Got::Message(..) | Got::Lag(_) => {}
-                Got::Nothing | Got::Over => return Ok(()),
+                Got::Nothing | Got::Closed | Got::Died => return Ok(()),
             }
         }
     }
@@ -150,7 +150,7 @@ impl World<'_> {
     fn survive_a_pipe(mut self) -> Result<(), String> {
         let sends = self.cell.verb.sends();
         let dead = self.ledger.dead.first().is_some_and(|dead| dead.attached());
-        let came = !matches!(self.cell.verb, Verb::AttachTx | Verb::AttachRx);
+        let came = !self.cell.verb.comes();
         let began = Instant::now();
         let until = |what: &str| match began.elapsed() > SOON {
             true => Err(format!("hang: {what}")),
@@ -179,14 +179,21 @@ impl World<'_> {
             return self.ledger.judge(self.cell.kind, false);
         }
         if sends {
-            while self.take(2 * SLICE)? != Got::Over {
+            let end = loop {
+                let got = self.take(2 * SLICE)?;
+                if got.is_over() {
+                    break got;
+                }
                 until("a receiver is not told of the end")?;
+            };
+            if end == Got::Closed && self.cell.verb != Verb::LeaveTx {
+                return Err("a receiver is told that this was all, though the sender died".into());
             }
             return self.ledger.judge(self.cell.kind, false);
         }
         let mut n = self.rivals;
         let tx = self.tx.as_mut().ok_or("nobody sends")?;
-        while tx.send(id(source::RIVAL, n), 2 * SLICE)? != Got::Over {
+        while !tx.send(id(source::RIVAL, n), 2 * SLICE)?.is_over() {
             n += 1;
             until("a sender is not told of the end")?;
         }

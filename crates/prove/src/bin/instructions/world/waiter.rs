@@ -129,7 +129,7 @@ fn wait(site: &Site, journal: Journal, sends: bool) {
             match tx.send(id(source::WAITER, n), LONG) {
                 Ok(Got::Message(id, _)) => journal.note(Note::Sent(id)),
                 // A stream's sender is told.
-                Ok(Got::Over) => return,
+                Ok(got) if got.is_over() => return,
                 _ => journal.note(Note::Wrong(n)),
             }
         }
@@ -151,7 +151,7 @@ fn wait(site: &Site, journal: Journal, sends: bool) {
             }
             Ok(Got::Lag(n)) => journal.note(Note::Lagged(n)),
             // Between a death and a newcomer.
-            Ok(Got::Over) => match site.kind_is_stream() {
+            Ok(got) if got.is_over() => match site.kind_is_stream() {
                 true => return,
                 false => std::thread::sleep(Duration::from_micros(100)),
             },
