@@ -40,6 +40,11 @@ pub const MISSING: &[(&str, i32, &str)] = &[
 /// Nameless files.
 pub const TMPFILE: &str = "openat O_TMPFILE";
 
+/// A descriptor's bytes, into a stream and out of it.
+pub const READ: &str = "readv";
+/// The other way.
+pub const WRITE: &str = "writev";
+
 /// `O_TMPFILE` without the `O_DIRECTORY` that is part of it.
 const NAMELESS: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
 
@@ -77,6 +82,8 @@ pub fn kind(call: &Call, memory: &File, page: u64) -> Option<&'static str> {
         libc::SYS_pread64 => "pread",
         libc::SYS_read => "read",
         libc::SYS_write if args[0] > 2 => "write",
+        libc::SYS_readv if args[0] > 2 => READ,
+        libc::SYS_writev if args[0] > 2 => WRITE,
         libc::SYS_ftruncate => "ftruncate",
         libc::SYS_close => "close",
         libc::SYS_getrandom if args[2] == u64::from(libc::GRND_NONBLOCK) => "getrandom",
@@ -153,6 +160,16 @@ pub fn senseless(kind: &str, error: i32, semaphores: bool) -> bool {
     }
 }
 
+/// Whether one who makes such a call asks the kernel to let it sleep.
+pub fn sleeps(kind: &str) -> bool {
+    ["futex wait", "futex_waitv", "nanosleep"].contains(&kind)
+}
+
+/// Whether the kernel may do less than it is asked to, and say how much that was.
+pub fn may_be_short(kind: &str) -> bool {
+    [READ, WRITE].contains(&kind)
+}
+
 /// Whether the call is made all the same, and only its answer is another: a descriptor is
 /// closed whatever `close` says.
 pub fn done_anyway(kind: &str) -> bool {
@@ -167,7 +184,8 @@ pub fn survives(kind: &str, error: i32, fenced: bool) -> bool {
         "close" | "munmap" | "fcntl unlock" | "futex wake" => true,
         // The clock is as good, and a barrier that fails makes a sleeper who looks often.
         "getrandom" | "membarrier" => true,
-        "futex wait" => [libc::EINTR, libc::EAGAIN].contains(&error),
+        // Of a descriptor's the caller is told, and tries again.
+        "futex wait" | READ | WRITE => [libc::EINTR, libc::EAGAIN].contains(&error),
         // Older kernels: it looks once a millisecond. No other error is known.
         "futex_waitv" => true,
         // A ring that is made then has fences; one that has none can't be joined.

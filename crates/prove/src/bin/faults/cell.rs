@@ -29,7 +29,10 @@ pub struct Cell {
 }
 
 /// The longest sleep in this campaign.
-pub const SLICE: Duration = Duration::from_millis(20);
+pub const SLICE: Duration = Duration::from_millis(4);
+
+/// How long the others let a victim wait now and then: it looks around for the dead meanwhile.
+pub const PAUSE: Duration = Duration::from_millis(10);
 
 /// Longer than any wait that is not a hang.
 pub const LONG: Duration = Duration::from_secs(2);

@@ -7,15 +7,22 @@
 //!         └─ partner ─────────▶ accounts of both rings · seats for successors
 //! ```
 //!
+//! Before that, the situations of `scenes`: a full file system, a peer that is stopped.
+//!
 //! Shows guarantees 1, 2 and 4 where a process is killed in a system call, 12 (a name
 //! appears whole or not at all) and what the documents say of kernels that lack a call.
 //! Needs no rights but to trace its own children. x86-64.
 
 mod calls;
 mod cell;
+mod full;
+mod pulse;
 mod run;
+mod scenes;
+mod stopped;
 mod survivors;
 mod tracer;
+mod transfer;
 mod victim;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,13 +37,13 @@ use run::{Outcome, run};
 use tracer::{Answer, Fault};
 
 /// How long a quick campaign goes on.
-const QUICK: Duration = Duration::from_secs(45);
+const QUICK: Duration = Duration::from_secs(20);
 
 /// Of calls that are made often, so many are answered one by one.
 const MOST: u32 = 12;
 
 /// How many victims there are at a time.
-const WORKERS: usize = 2;
+const WORKERS: usize = 4;
 
 /// One run to be made.
 #[derive(Clone, Copy)]
@@ -57,14 +64,20 @@ impl std::fmt::Display for Job {
             Answer::KillBefore => "SIGKILL before",
             Answer::KillAsleep => "SIGKILL asleep",
             Answer::KillBehind => "SIGKILL behind",
+            Answer::Short => "less",
         })
     }
 }
 
 fn main() -> ExitCode {
     let options = Options::from_args();
-    child::enter(&options, &[("victim", victim::run)]);
+    child::enter(&options, &[("victim", victim::run), ("scene", scenes::run)]);
     let report = Report::new();
+    pulse::begin();
+    scenes::play(&options, &report);
+    if options.bug.is_some() && report.findings() > 0 {
+        return report.end();
+    }
     let (jobs, kinds) = match plan(&options, &report) {
         Ok(plan) => plan,
         Err(why) => {
@@ -89,7 +102,7 @@ fn plan(options: &Options, report: &Report) -> Result<(Vec<Job>, BTreeSet<&'stat
     let (mut jobs, mut kinds) = (Vec::new(), BTreeSet::new());
     let cells = Cell::all();
     for cell in &cells {
-        let outcome = run(cell, None, options)?;
+        let outcome = steady(cell, None, options)?;
         for what in &outcome.found {
             report.found(format!("{cell}, no fault: {what}"));
         }
@@ -103,10 +116,36 @@ fn plan(options: &Options, report: &Report) -> Result<(Vec<Job>, BTreeSet<&'stat
     }
     jobs.retain(|job| options.wants(&job.to_string()));
     shuffle(&mut jobs, options.seed);
+    let jobs = every_sort_first(jobs);
     report.figure("cells of rings", cells.len());
     report.figure("kinds of calls", kinds.len());
     report.figure("faults to choose from", jobs.len());
     Ok((jobs, kinds))
+}
+
+/// Puts one of every sort at the end, where jobs are taken from: first every kind of call with
+/// every answer, once and each time; then, of every kind of ring, each call.
+fn every_sort_first(jobs: Vec<Job>) -> Vec<Job> {
+    let (mut answers, mut places) = (BTreeSet::new(), BTreeSet::new());
+    let (mut first, mut second, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    for job in jobs {
+        let Fault { kind, nth, answer } = job.fault;
+        if answers.insert((kind, nth.is_some(), format!("{answer:?}"))) {
+            first.push(job);
+        } else if places.insert((job.cell.kind.name(), job.cell.semaphores, kind, nth)) {
+            second.push(job);
+        } else {
+            rest.push(job);
+        }
+    }
+    rest.into_iter().chain(second).chain(first).collect()
+}
+
+/// A run, and again if this process was stopped meanwhile.
+fn steady(cell: &Cell, fault: Option<&Fault>, options: &Options) -> Result<Outcome, String> {
+    let well =
+        |outcome: &Result<Outcome, String>| outcome.as_ref().is_ok_and(|it| it.found.is_empty());
+    pulse::steadily(|| run(cell, fault, options), well)
 }
 
 /// All that can be made of `count` calls of a kind.
@@ -117,13 +156,13 @@ fn faults(cell: &Cell, kind: &'static str, count: u32) -> Vec<Fault> {
     answers.extend(common.map(|(error, name)| Answer::Error(*error, name)));
     let missing = calls::MISSING.iter().filter(|(of, ..)| *of == kind);
     answers.extend(missing.map(|(_, error, name)| Answer::Error(*error, name)));
+    answers.extend(calls::may_be_short(kind).then_some(Answer::Short));
     let every = (1..=count.min(MOST)).map(Some).chain([None]);
     let mut faults = Vec::new();
     for nth in every {
         faults.extend(answers.iter().map(|answer| Fault { kind, nth, answer: *answer }));
         if nth.is_some() {
-            let sleeps = ["futex wait", "futex_waitv", "nanosleep"].contains(&kind);
-            let asleep = sleeps.then_some(Answer::KillAsleep);
+            let asleep = calls::sleeps(kind).then_some(Answer::KillAsleep);
             let kills = [Answer::KillBefore, Answer::KillBehind].into_iter().chain(asleep);
             faults.extend(kills.map(|answer| Fault { kind, nth, answer }));
         }
@@ -147,7 +186,7 @@ fn campaign(options: &Options, report: &Report, jobs: Vec<Job>, kinds: &BTreeSet
             let (send, next) = (send.clone(), &next);
             scope.spawn(move || {
                 while let Some(job) = next() {
-                    if send.send((job, run(&job.cell, Some(&job.fault), options))).is_err() {
+                    if send.send((job, steady(&job.cell, Some(&job.fault), options))).is_err() {
                         break;
                     }
                 }
@@ -225,6 +264,7 @@ impl Sums {
         report.figure("panics", self.panics);
         report.figure("leaks", self.leaks);
         report.figure("hangs", self.hangs);
+        report.figure("pauses of the campaign itself", pulse::pauses());
     }
 }
 

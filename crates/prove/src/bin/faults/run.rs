@@ -38,7 +38,8 @@ pub fn run(cell: &Cell, fault: Option<&Fault>, options: &Options) -> Result<Outc
     }
     let pair = |names| Pair::new(*cell, &home, names).map_err(|error| error.to_string());
     let pairs = [pair(["there", "back"])?, pair(["there2", "back2"])?];
-    let mut told = vec![cell.to_string(), home.token.clone()];
+    let once = if fault.is_some_and(|fault| fault.nth.is_some()) { "once" } else { "each" };
+    let mut told = vec![cell.to_string(), home.token.clone(), once.to_owned()];
     told.extend(pairs.iter().flat_map(Pair::passed));
     let mut command = child::command("victim", options, HANGS);
     let command = command.env(TOLD, told.join(" "));
@@ -55,7 +56,10 @@ pub fn run(cell: &Cell, fault: Option<&Fault>, options: &Options) -> Result<Outc
     let mut outcome = Outcome { seen, found: Vec::new(), errors: 0, left: 0 };
     outcome.judge_end(end, &words);
     outcome.judge_words(cell, fault, &words);
-    let afterwards = Seen { seated: true, sent: HAND_OFFS, got: HAND_OFFS, ..Seen::default() };
+    let restless = outcome.seen.restless.iter();
+    outcome.found.extend(restless.map(|what| format!("it does not sleep: {what}")));
+    let seen = Seen { seated: true, seated_here: true, ..Seen::default() };
+    let afterwards = Seen { sent: HAND_OFFS, got: HAND_OFFS, ..seen };
     let well = outcome.found.is_empty() && !outcome.seen.killed;
     let [first, second] = pairs;
     let wrong = first.account(&home, Some(&outcome.seen));
@@ -175,7 +179,7 @@ fn words(child: &mut Child) -> String {
 }
 
 /// A name that no other run has.
-fn token() -> String {
+pub fn token() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     use std::hash::{BuildHasher, RandomState};
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

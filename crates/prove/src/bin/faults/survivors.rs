@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use annulus::Error;
 use annulus_prove::rings::{Kind, Receiver, Refusal, Ring, Sender};
 
-use crate::cell::{Cell, Home, LONG, Passed, SLICE};
+use crate::cell::{Cell, Home, LONG, PAUSE, Passed, SLICE};
 use crate::tracer::Seen;
 
 /// Two rings, and somebody at the other end of both.
@@ -31,6 +31,10 @@ struct Partner {
     sender: Sender,
     got: Vec<u64>,
     sent: Vec<u64>,
+    /// Now and then it lets the victim wait.
+    pauses: bool,
+    /// It was told that the victim has died.
+    told_of_death: bool,
     wrong: Vec<String>,
 }
 
@@ -43,6 +47,8 @@ impl Pair {
             sender: back.sender()?,
             got: Vec::new(),
             sent: Vec::new(),
+            pauses: names[0] == "there",
+            told_of_death: false,
             wrong: Vec::new(),
         };
         let stop = Arc::new(AtomicBool::new(false));
@@ -64,6 +70,9 @@ impl Pair {
         };
         if let Some(seen) = seen {
             partner.take_the_rest(seen);
+            if partner.told_of_death && !seen.killed {
+                partner.wrong.push("it was told of a death, and nobody died".to_owned());
+            }
             self.check_there(&mut partner, seen);
             self.check_back(&mut partner, seen);
         }
@@ -88,7 +97,7 @@ impl Pair {
         // Somebody else comes to the seat.
         let sender = self.there.sender();
         match (sender, self.cell.kind) {
-            (Err(Error::Over { .. }), Kind::Stream) => {}
+            (Err(Error::Over { .. }), Kind::Stream) if seen.seated || seen.killed => {}
             (Err(error), _) => partner.wrong.push(format!("the seat there: {error}")),
             (Ok(mut sender), _) => {
                 let sent = sender.send(99, LONG);
@@ -103,7 +112,7 @@ impl Pair {
     fn check_back(&self, partner: &mut Partner, seen: &Seen) {
         let mut receiver = match (self.back.receiver(), self.cell.kind) {
             (Ok(receiver), _) => receiver,
-            (Err(Error::Over { .. }), Kind::Stream) => return,
+            (Err(Error::Over { .. }), Kind::Stream) if seen.seated_here || seen.killed => return,
             (Err(error), _) => {
                 partner.wrong.push(format!("the seat here: {error}"));
                 return;
@@ -144,7 +153,10 @@ impl Partner {
             match self.receiver.recv(Duration::from_millis(4)) {
                 Ok(number) => self.answer_one(number),
                 Err(Refusal::NotYet) => {}
-                Err(Refusal::Closed | Refusal::Died) => break,
+                Err(why @ (Refusal::Closed | Refusal::Died)) => {
+                    self.told_of_death |= why == Refusal::Died;
+                    break;
+                }
                 Err(why) => {
                     self.wrong.push(format!("the partner: {why}"));
                     break;
@@ -156,11 +168,16 @@ impl Partner {
 
     fn answer_one(&mut self, number: u64) {
         self.got.push(number);
-        // Time for the victim to fall asleep.
-        std::thread::sleep(Duration::from_micros(500));
+        // Time for the victim to fall asleep, and sometimes to look whether anybody lives.
+        std::thread::sleep(match number {
+            3 | 4 if self.pauses => PAUSE,
+            _ => Duration::from_micros(500),
+        });
         match self.sender.send(number, LONG) {
             Ok(()) => self.sent.push(number),
-            Err(Refusal::Closed | Refusal::Died) => {}
+            Err(why @ (Refusal::Closed | Refusal::Died)) => {
+                self.told_of_death |= why == Refusal::Died;
+            }
             Err(why) => self.wrong.push(format!("the partner: {why}")),
         }
     }
@@ -173,7 +190,10 @@ impl Partner {
                 Ok(number) => self.got.push(number),
                 Err(Refusal::NotYet) if !seen.seated => return,
                 Err(Refusal::NotYet) if began.elapsed() < LONG => {}
-                Err(Refusal::Closed | Refusal::Died) => return,
+                Err(why @ (Refusal::Closed | Refusal::Died)) => {
+                    self.told_of_death |= why == Refusal::Died;
+                    return;
+                }
                 Err(why) => {
                     self.wrong.push(format!("nobody noticed that it is gone: {why}"));
                     return;

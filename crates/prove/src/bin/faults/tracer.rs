@@ -5,10 +5,12 @@
 //!   entry ─ the chosen one? ─ no ──▶ kernel ──▶ exit
 //!                           └ yes ─▶ number := none ──▶ exit: result := the error
 //!                                 or SIGKILL: before it, asleep in it, behind it
+//!                                 or less of it: half of what it was asked for
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use annulus_prove::step;
@@ -29,6 +31,8 @@ pub const SEATED: i64 = 2;
 pub const SENT: i64 = 3;
 /// It has received this number.
 pub const GOT: i64 = 4;
+/// It sits in a seat of the other's other ring.
+pub const SEATED_HERE: i64 = 5;
 
 /// How often at most a call is answered by what another try would mend.
 const STORM: u32 = 200;
@@ -41,6 +45,8 @@ pub enum Answer {
     /// Only if it falls asleep.
     KillAsleep,
     KillBehind,
+    /// It does a part of what it is asked for, and says so.
+    Short,
 }
 
 /// One fault.
@@ -64,10 +70,13 @@ pub struct Seen {
     /// Came to its end mark, and runs on untraced.
     pub ended: bool,
     pub seated: bool,
+    pub seated_here: bool,
     pub sent: u64,
     pub got: u64,
     /// Names of semaphores that it made or meant to.
     pub semaphores: BTreeSet<String>,
+    /// Waits in which it asked for sleep far more often than a millisecond has room for.
+    pub restless: Vec<String>,
     /// How it ended, if that was seen here.
     pub end: Option<WaitStatus>,
 }
@@ -76,13 +85,23 @@ pub struct Seen {
 pub fn follow(pid: i32, fault: Option<&Fault>, renamed: bool) -> Result<Seen, String> {
     let mut tracer = Tracer {
         pid: Pid::from_raw(pid),
-        memory: File::open(format!("/proc/{pid}/mem")).map_err(|error| error.to_string())?,
+        memory: memory(pid).map_err(|error| error.to_string())?,
         fault,
         renamed,
+        asks: 0,
+        since: Instant::now(),
         seen: Seen::default(),
     };
     tracer.run().map_err(|error| format!("ptrace: {error}"))?;
     Ok(tracer.seen)
+}
+
+/// Of how many askings for sleep nothing is said, and how many a millisecond there may be
+/// beyond: who looks without sleeping looks once.
+const ASKS: (u128, u128) = (24, 3);
+
+fn memory(pid: i32) -> std::io::Result<File> {
+    File::options().read(true).write(true).open(format!("/proc/{pid}/mem"))
 }
 
 struct Tracer<'a> {
@@ -90,6 +109,9 @@ struct Tracer<'a> {
     memory: File,
     fault: Option<&'a Fault>,
     renamed: bool,
+    /// How often it has asked for sleep since its last mark, and when that was.
+    asks: u32,
+    since: Instant,
     seen: Seen,
 }
 
@@ -155,8 +177,10 @@ impl Tracer<'_> {
             args: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
         };
         if call.number == MARK {
+            self.judge_asks(call.args[0].cast_signed());
             match call.args[0].cast_signed() {
                 SEATED => self.seen.seated = true,
+                SEATED_HERE => self.seen.seated_here = true,
                 SENT => self.seen.sent = call.args[1],
                 GOT => self.seen.got = call.args[1],
                 _ => {
@@ -171,6 +195,7 @@ impl Tracer<'_> {
         let Some(kind) = calls::kind(&call, &self.memory, 4096) else {
             return Ok(Some(Then::Nothing));
         };
+        self.asks += u32::from(calls::sleeps(kind));
         let nth = self.seen.calls.entry(kind).or_insert(0);
         *nth += 1;
         let fault = self.fault.filter(|fault| fault.kind == kind);
@@ -182,6 +207,11 @@ impl Tracer<'_> {
             }
             None => return Ok(Some(Then::Nothing)),
         };
+        if answer == Answer::Short {
+            self.seen.injected += 1;
+            self.shorten(call.args[1], call.args[2])?;
+            return Ok(Some(Then::Nothing));
+        }
         let Answer::Error(error, _) = answer else {
             return self.kill_in(answer);
         };
@@ -191,12 +221,36 @@ impl Tracer<'_> {
                 return Ok(Some(Then::Nothing));
             }
             self.seen.injected += 1;
+            // Whoever is told to try again does so at once.
+            self.asks -= u32::from(again && calls::sleeps(kind));
         }
         if !calls::done_anyway(kind) {
             registers.orig_rax = u64::MAX;
             ptrace::setregs(self.pid, registers)?;
         }
         Ok(Some(Then::Answer(error)))
+    }
+
+    /// At a mark: how often it asked for sleep on the way there, by the clock.
+    fn judge_asks(&mut self, mark: i64) {
+        let (asks, time) = (u128::from(self.asks), self.since.elapsed());
+        if asks > ASKS.0 + ASKS.1 * time.as_millis() {
+            self.seen.restless.push(format!("{asks} x in {time:?}, before mark {mark}"));
+        }
+        (self.asks, self.since) = (0, Instant::now());
+    }
+
+    /// Of the stretches that it is about to read or write, half of the first is left.
+    fn shorten(&self, stretches: u64, count: u64) -> nix::Result<()> {
+        let failed = |_| nix::Error::EIO;
+        for at in 0..count {
+            let at = stretches + 16 * at + 8;
+            let mut len = [0; 8];
+            self.memory.read_exact_at(&mut len, at).map_err(failed)?;
+            let half = if at == stretches + 8 { u64::from_ne_bytes(len).div_ceil(2) } else { 0 };
+            self.memory.write_all_at(&half.to_ne_bytes(), at).map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn kill_in(&mut self, answer: Answer) -> nix::Result<Option<Then>> {

@@ -17,9 +17,11 @@ use annulus::{Error, WaitError, WaitSet};
 use annulus_prove::rings::{Receiver, Refusal, Ring, Sender};
 
 use crate::cell::{CAPACITY, Cell, Home, LONG, Passed};
-use crate::tracer::{END, GOT, MARK, SEATED, SENT};
+use crate::tracer::{END, GOT, MARK, SEATED, SEATED_HERE, SENT};
+use crate::transfer::Files;
 
-/// What it is told, in the environment: cell, token, and where memfds are to be found.
+/// What it is told, in the environment: cell, token, whether the fault is there once or each
+/// time, and where memfds are to be found.
 pub const TOLD: &str = "ANNULUS_PROVE_FAULTS";
 
 /// Numbers that are handed to and fro.
@@ -35,15 +37,56 @@ fn mark(what: i64, value: u64) {
 
 /// What went otherwise.
 #[derive(Default)]
-struct Log(Vec<String>);
+pub struct Log {
+    lines: Vec<String>,
+    /// What fails, fails once.
+    once: bool,
+}
 
 impl Log {
+    /// What was never right.
+    pub fn wrong(&mut self, what: impl std::fmt::Display) {
+        self.lines.push(format!("wrong: {what}"));
+    }
+
+    /// What may be, if the kernel said so.
+    pub fn error(&mut self, what: impl std::fmt::Display) {
+        self.lines.push(format!("error: {what}"));
+    }
+
+    /// Does a step, and once more if it fails: what failed has left everything as it was, so
+    /// it succeeds then, unless the kernel fails each time.
+    fn firmly<T>(&mut self, step: &str, mut make: impl FnMut() -> Result<T, Error>) -> Option<T> {
+        if let Some(value) = self.step(step, make()) {
+            return Some(value);
+        }
+        match make() {
+            Err(error) if self.once => {
+                self.wrong(format_args!("{step}: and again: {error}"));
+                None
+            }
+            again => again.ok(),
+        }
+    }
+
+    /// Does a send, or the like, to one who is there.
+    fn sent(&mut self, step: &str, outcome: Result<(), Refusal>) -> bool {
+        match outcome {
+            Ok(()) => return true,
+            Err(why @ (Refusal::Closed | Refusal::Died)) => {
+                self.wrong(format_args!("{step}: {why}, and the other is there"));
+            }
+            Err(why) => self.error(format_args!("{step}: {why}")),
+        }
+        false
+    }
+
     /// Does a step; what can't be done is noted.
     fn step<T, E: std::fmt::Display>(&mut self, step: &str, outcome: Result<T, E>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
             Err(error) => {
-                self.0.push(format!("error: {step}: {error}"));
+                self.error(format_args!("{step}: {error}"));
                 None
             }
         }
@@ -58,8 +101,11 @@ impl Log {
     ) {
         match outcome {
             Err(why) if why == *refusal => {}
-            Err(why) => self.0.push(format!("error: {step}: {why}, not: {refusal}")),
-            Ok(value) => self.0.push(format!("wrong: {step}: got {value:?}, not: {refusal}")),
+            Err(why @ (Refusal::Closed | Refusal::Died)) => {
+                self.wrong(format_args!("{step}: {why}, not: {refusal}"));
+            }
+            Err(why) => self.error(format_args!("{step}: {why}, not: {refusal}")),
+            Ok(value) => self.wrong(format_args!("{step}: got {value:?}, not: {refusal}")),
         }
     }
 
@@ -67,9 +113,12 @@ impl Log {
     fn received(&mut self, step: &str, outcome: Result<u64, Refusal>, number: u64) -> bool {
         match outcome {
             Ok(got) if got == number => return true,
-            Ok(got) => self.0.push(format!("wrong: {step}: got {got}, not {number}")),
-            Err(Refusal::Lagged(by)) => self.0.push(format!("wrong: {step}: lagged by {by}")),
-            Err(why) => self.0.push(format!("error: {step}: {why}")),
+            Ok(got) => self.wrong(format_args!("{step}: got {got}, not {number}")),
+            Err(Refusal::Lagged(by)) => self.wrong(format_args!("{step}: lagged by {by}")),
+            Err(why @ (Refusal::Closed | Refusal::Died)) => {
+                self.wrong(format_args!("{step}: {why}, and the other is there"));
+            }
+            Err(why) => self.error(format_args!("{step}: {why}")),
         }
         false
     }
@@ -81,47 +130,49 @@ pub fn run() {
     let told: Vec<&str> = told.split(' ').collect();
     let cell = Cell::named(told[0]).expect("a cell");
     let home = std::mem::ManuallyDrop::new(Home { token: told[1].to_owned() });
-    let passed: Vec<Passed> = told[2..].iter().map(|from| Passed::receive(from)).collect();
+    let passed: Vec<Passed> = told[3..].iter().map(|from| Passed::receive(from)).collect();
+    let files = Files::new();
     let before = held();
 
     nix::sys::ptrace::traceme().expect("a tracer");
     nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP).expect("a stop");
-    let mut log = Log::default();
-    own(&cell, &home, "own", &mut log);
+    let mut log = Log { once: told[2] == "once", ..Log::default() };
+    own(&cell, &home, "own", &files, &mut log);
     others(&cell, &home, ["there", "back"], [&passed[0], &passed[1]], &mut log);
     mark(END, 0);
 
-    for line in log.0.iter().chain(&leaks(&before)) {
+    for line in log.lines.iter().chain(&leaks(&before)) {
         println!("{line}");
     }
     // Whatever failed must not have left anything that fails now.
     let mut log = Log::default();
-    own(&cell, &home, "own2", &mut log);
+    files.begin_anew();
+    own(&cell, &home, "own2", &files, &mut log);
     others(&cell, &home, ["there2", "back2"], [&passed[2], &passed[3]], &mut log);
-    for line in &log.0 {
+    for line in &log.lines {
         println!("wrong: afterwards: {line}");
     }
 }
 
 /// All that can be done with a ring of one's own.
-fn own(cell: &Cell, home: &Home, name: &str, log: &mut Log) {
-    let Some(ring) = log.step("create", cell.create(home, name)) else {
+fn own(cell: &Cell, home: &Home, name: &str, files: &Files, log: &mut Log) {
+    let Some(ring) = log.firmly("create", || cell.create(home, name)) else {
         if let Some(address) = cell.address(home, name)
             && annulus::unlink(&address).is_ok()
         {
-            log.0.push("wrong: create: refused, and there it stands".to_owned());
+            log.wrong("create: refused, and there it stands");
         }
         return;
     };
-    use_own(cell, home, name, &ring, log);
+    use_own(cell, home, name, &ring, files, log);
     drop(ring);
     if let Some(address) = cell.address(home, name) {
         log.step("unlink", annulus::unlink_unused(&address));
     }
 }
 
-fn use_own(cell: &Cell, home: &Home, name: &str, ring: &Ring, log: &mut Log) {
-    let again = match cell.address(home, name) {
+fn use_own(cell: &Cell, home: &Home, name: &str, ring: &Ring, files: &Files, log: &mut Log) {
+    let open = || match cell.address(home, name) {
         Some(address) => cell.shape().open(&address),
         None => ring
             .fd()
@@ -129,14 +180,19 @@ fn use_own(cell: &Cell, home: &Home, name: &str, ring: &Ring, log: &mut Log) {
             .map_err(|source| Error::Os { call: "copying", source })
             .and_then(|memfd| cell.shape().from_fd(memfd)),
     };
-    let Some(again) = log.step("open", again) else { return };
-    let Some(mut receiver) = log.step("receiver", again.receiver()) else { return };
-    let Some(mut sender) = log.step("sender", ring.sender()) else { return };
+    let Some(again) = log.firmly("open", open) else { return };
+    let Some(mut receiver) = log.firmly("receiver", || again.receiver()) else { return };
+    let Some(mut sender) = log.firmly("sender", || ring.sender()) else { return };
     let mut next = Next { sent: 0, got: 0 };
     log.refused("nothing", receiver.recv(SOON), &Refusal::NotYet);
     next.send(&mut sender, log);
     next.wait_set(&mut receiver, log);
     next.receive(&mut receiver, log);
+    if let (Sender::Stream(sender), Receiver::Stream(receiver), true) =
+        (&mut sender, &mut receiver, next.got == next.sent)
+    {
+        files.through(sender, receiver, log);
+    }
     while next.sent - next.got < CAPACITY && next.send(&mut sender, log) {}
     if cell.kind.fills() && next.sent - next.got == CAPACITY {
         log.refused("full", sender.try_send(0), &Refusal::NotYet);
@@ -158,7 +214,7 @@ struct Next {
 
 impl Next {
     fn send(&mut self, sender: &mut Sender, log: &mut Log) -> bool {
-        let sent = log.step("send", sender.send(self.sent + 1, LONG)).is_some();
+        let sent = log.sent("send", sender.send(self.sent + 1, LONG));
         self.sent += u64::from(sent);
         sent
     }
@@ -177,21 +233,22 @@ impl Next {
         let Some(member) = receiver.waitable() else { return };
         match WaitSet::new().wait(&mut [member], Some(LONG)) {
             Ok(0) if due => {}
-            outcome => log.0.push(format!("error: WaitSet: {outcome:?}")),
+            outcome => log.error(format_args!("WaitSet: {outcome:?}")),
         }
     }
 }
 
 /// Hands numbers to and fro with those who made two rings.
 fn others(cell: &Cell, home: &Home, names: [&str; 2], passed: [&Passed; 2], log: &mut Log) {
-    let Some(there) = log.step("join", cell.open(home, names[0], passed[0])) else { return };
-    let Some(back) = log.step("join", cell.open(home, names[1], passed[1])) else { return };
-    let Some(mut sender) = log.step("sender there", there.sender()) else { return };
+    let join = |at: usize| cell.open(home, names[at], passed[at]);
+    let Some(there) = log.firmly("join", || join(0)) else { return };
+    let Some(back) = log.firmly("join", || join(1)) else { return };
+    let Some(mut sender) = log.firmly("sender there", || there.sender()) else { return };
     mark(SEATED, 0);
-    let Some(mut receiver) = log.step("receiver here", back.receiver()) else { return };
+    let Some(mut receiver) = log.firmly("receiver here", || back.receiver()) else { return };
+    mark(SEATED_HERE, 0);
     for number in 1..=HAND_OFFS {
-        let outcome = sender.send(number, LONG);
-        if log.step("send there", outcome).is_none() {
+        if !log.sent("send there", sender.send(number, LONG)) {
             return;
         }
         mark(SENT, number);
@@ -201,14 +258,14 @@ fn others(cell: &Cell, home: &Home, names: [&str; 2], passed: [&Passed; 2], log:
             match WaitSet::new().wait(&mut [member], Some(LONG)) {
                 Ok(_) => {}
                 Err(error @ (WaitError::Timeout | WaitError::Cancelled)) => {
-                    log.0.push(format!("wrong: asleep in a WaitSet: {error}"));
+                    log.wrong(format_args!("asleep in a WaitSet: {error}"));
                 }
-                Err(error) => log.0.push(format!("error: asleep in a WaitSet: {error}")),
+                Err(error) => log.error(format_args!("asleep in a WaitSet: {error}")),
             }
         }
         let outcome = receiver.recv(LONG);
         if matches!(outcome, Err(Refusal::NotYet)) {
-            log.0.push(format!("wrong: asleep: number {number} never came"));
+            log.wrong(format_args!("asleep: number {number} never came"));
             return;
         }
         if !log.received("receive here", outcome, number) {
