@@ -14,7 +14,7 @@ use super::builds::Built;
 use super::campaigns::{self, Campaign, Depth, Runs};
 use super::matrix::{self, Pair};
 use super::state::{Hunt, State};
-use super::{lanes, locked};
+use super::{lanes, locked, needs};
 use crate::process::{self, Job, Log};
 
 /// The name of this on the command line.
@@ -28,9 +28,14 @@ fn limit(depth: Depth) -> Duration {
     })
 }
 
-/// The campaigns that hunt at this depth.
+/// The campaigns that hunt at this depth, of those that can run here.
 pub fn campaigns(depth: Depth) -> impl Iterator<Item = &'static Campaign> {
-    matrix::pairs(depth).into_iter().filter_map(|pair| campaigns::named(pair.campaign))
+    let all = matrix::pairs(depth).into_iter();
+    all.filter_map(|pair| campaigns::named(pair.campaign)).filter(|one| can_run(one))
+}
+
+fn can_run(campaign: &Campaign) -> bool {
+    needs::missing(campaign).is_empty()
 }
 
 /// Hunts what has not been hunted yet: `lanes` programs at a time, then tests one by one.
@@ -42,7 +47,10 @@ pub fn run(
     began: Instant,
 ) -> Result<()> {
     let mut pairs = matrix::pairs(depth);
-    pairs.retain(|pair| locked(state).hunt(pair.bug, pair.campaign).is_none());
+    pairs.retain(|pair| {
+        let is_new = locked(state).hunt(pair.bug, pair.campaign).is_none();
+        is_new && campaigns::named(pair.campaign).is_some_and(can_run)
+    });
     println!("{NAME:13} {} hunts for seeded bugs", pairs.len());
     let is_program = |pair: &Pair| {
         campaigns::named(pair.campaign).is_some_and(|one| !matches!(one.runs, Runs::Tests(_)))
