@@ -29,7 +29,7 @@ pub fn fuzzed(name: &'static str, bytes: &[u8]) {
     static FIRST: Once = Once::new();
     FIRST.call_once(|| {
         NAME.set(name);
-        // Whatever it sets to rest is still there: the fuzzer ends on this thread.
+        // The fuzzer ends on this thread; what is told outlives its variables.
         // SAFETY: I5: the function takes nothing and stays.
         unsafe { libc::atexit(tell) };
     });

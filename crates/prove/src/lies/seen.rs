@@ -3,23 +3,29 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 
 use annulus::{
     Corrupt, Error, Fault, Field, RecvError, SendError, TryRecvError, TrySendError, WaitError,
 };
 
+/// By kind and variant.
+type Seen = RefCell<BTreeMap<(&'static str, &'static str), u64>>;
+
 thread_local! {
-    static SEEN: RefCell<BTreeMap<(&'static str, &'static str), u64>> =
-        const { RefCell::new(BTreeMap::new()) };
+    // Never dropped: a fuzzer asks when the process ends, and its thread's variables that can
+    // be dropped are gone by then.
+    static SEEN: ManuallyDrop<Seen> =
+        const { ManuallyDrop::new(RefCell::new(BTreeMap::new())) };
 }
 
 /// How often each outcome has come so far, in this thread.
 pub fn all() -> BTreeMap<(&'static str, &'static str), u64> {
-    SEEN.with_borrow(Clone::clone)
+    SEEN.with(|seen| seen.borrow().clone())
 }
 
 pub(super) fn note(kind: &'static str, variant: &'static str) {
-    SEEN.with_borrow_mut(|seen| *seen.entry((kind, variant)).or_default() += 1);
+    SEEN.with(|seen| *seen.borrow_mut().entry((kind, variant)).or_default() += 1);
 }
 
 fn fault(kind: &'static str, fault: Fault) {
