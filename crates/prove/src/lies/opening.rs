@@ -217,16 +217,19 @@ pub(super) fn header(bytes: &[u8]) {
         input: &'a mut Input<'b>,
         world: World,
         segment: Segment,
+        len: usize,
     }
     impl For for Opens<'_, '_> {
         fn go<R: Used + Fd>(self) {
-            let Self { input, world, segment } = self;
+            let Self { input, world, segment, len } = self;
             let options = expecting::<R>(input);
             let ring = world.call(input, || options.open_in(segment));
             if let Ok(ring) = ring {
                 let mut capacity = 0;
                 let _ = world.call(input, || ring.use_it(&mut capacity));
-                assert!(capacity <= 1 << 32, "a capacity of {capacity}");
+                // A slot takes a byte at least, and an index is masked.
+                let fits = capacity.is_power_of_two() && capacity <= len as u64;
+                assert!(fits, "a capacity of {capacity} in {len} bytes");
             }
         }
     }
@@ -244,7 +247,7 @@ pub(super) fn header(bytes: &[u8]) {
         place.scribble(n * 8, u64::from_le_bytes(word.try_into().expect("eight")));
     }
     let world = World::new(input, place, 4, ACCESSES);
-    each(taken, Opens { input, world, segment });
+    each(taken, Opens { input, world, segment, len });
 }
 
 /// A directory of our own, for names.

@@ -97,6 +97,35 @@ pub(super) struct Script {
     heard: usize,
     place: Place,
     capacity: u64,
+    /// What was told of the words that oracles look at.
+    pub(super) heads: Told,
+    pub(super) tails: Told,
+}
+
+/// All that was told of one word, by its address.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    address: usize,
+    values: Vec<u64>,
+}
+
+impl Told {
+    /// Of the word at this place of the format's (`hooks::FORMAT`), which holds `now`.
+    fn of(place: Place, name: &str, now: u64) -> Self {
+        let at = hooks::FORMAT.iter().find(|(it, _)| *it == name).expect("a word's place").1;
+        Self { address: place.base + at as usize, values: vec![now] }
+    }
+
+    fn hear(&mut self, address: usize, told: u64) {
+        if self.address == address {
+            self.values.push(told);
+        }
+    }
+
+    /// Whether one of the values lies there.
+    pub(super) fn any(&self, possible: std::ops::RangeInclusive<u64>) -> bool {
+        self.values.iter().any(|value| possible.contains(value))
+    }
 }
 
 impl Script {
@@ -115,6 +144,8 @@ impl Script {
             heard: 0,
             place,
             capacity,
+            heads: Told::default(),
+            tails: Told::default(),
         }))
     }
 
@@ -155,7 +186,23 @@ impl Script {
         }
     }
 
+    /// Notes from here on what is told of the head and the tail of a ring of one sender and
+    /// one receiver, which both are `now`.
+    pub(super) fn watch(&mut self, now: u64) {
+        self.heads = Told::of(self.place, "head", now);
+        self.tails = Told::of(self.place, "tail", now);
+    }
+
     fn answer(&mut self, edge: &str, truth: u64) -> u64 {
+        let told = self.reply(edge, truth);
+        if edge != "payload" {
+            self.heads.hear(hooks::asked_about(), told);
+            self.tails.hear(hooks::asked_about(), told);
+        }
+        told
+    }
+
+    fn reply(&mut self, edge: &str, truth: u64) -> u64 {
         let address = hooks::asked_about();
         let payload = edge == "payload";
         if self.bytes.is_empty() || (!payload && !self.place.holds(address)) {

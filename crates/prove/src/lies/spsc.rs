@@ -213,13 +213,16 @@ fn drive<M: Copied + ?Sized, A: Trust>(
     input: &mut Input<'_>,
 ) {
     let world = World::new(input, place, CAPACITY, ACCESSES);
+    world.watch(sender.position());
     let (mut sender, mut receiver) = (Some(sender), ring.receiver().ok());
     while !input.is_over() {
         match input.below(16) {
             0..=6 => {
                 sender = sender.or_else(|| came(&world, input, || ring.sender()));
                 if let Some(sender) = &mut sender {
+                    let before = sender.position();
                     send(sender, &world, input);
+                    world.check_sent(before, sender.position(), CAPACITY);
                 }
             }
             7..=12 => {

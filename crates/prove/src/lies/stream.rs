@@ -176,11 +176,20 @@ fn receive<A: Trust>(receiver: &mut Receiver<A>, world: &World, input: &mut Inpu
 /// The ends come once, die and are lied to, until the program is over.
 fn drive<A: Trust>(ring: &Ring<A>, sender: Sender<A>, place: Place, input: &mut Input<'_>) {
     let world = World::new(input, place, CAPACITY, ACCESSES);
+    world.watch(sender.position());
     let (mut sender, mut receiver) = (Some(sender), came(&world, input, || ring.receiver()));
     while !input.is_over() {
         match (input.below(16), &mut sender, &mut receiver) {
-            (0..=6, Some(sender), _) => send(sender, &world, input),
-            (7..=11, _, Some(receiver)) => receive(receiver, &world, input),
+            (0..=6, Some(sender), _) => {
+                let before = sender.position();
+                send(sender, &world, input);
+                world.check_sent(before, sender.position(), CAPACITY);
+            }
+            (7..=11, _, Some(receiver)) => {
+                let before = receiver.position();
+                receive(receiver, &world, input);
+                world.check_received(before, receiver.position(), CAPACITY);
+            }
             (12, ..) => match input.below(10) {
                 0 => world.quietly(|| drop(sender.take())),
                 1 => world.quietly(|| drop(receiver.take())),

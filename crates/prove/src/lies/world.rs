@@ -103,6 +103,27 @@ impl World {
         hooks::lie(liar(&self.script), || hooks::budget(self.budget, call))
     }
 
+    /// The ring is new, and its first position is `now`: what is told of its head and tail is
+    /// noted.
+    pub(super) fn watch(&self, now: u64) {
+        self.script.borrow_mut().watch(now);
+    }
+
+    /// A sender has come from one position to another. Whatever its memory said, it has not
+    /// gone further than a lap behind a head that it was told of and that can have been:
+    /// nobody receives what was not sent.
+    pub(super) fn check_sent(&self, before: u64, after: u64, capacity: u64) {
+        let possible = after.saturating_sub(capacity)..=after;
+        let told = after == before || self.script.borrow().heads.any(possible);
+        assert!(told, "sent from {before} to {after}, with room that no possible head had told");
+    }
+
+    /// The same of a stream's receiver: a tail is possible up to a lap ahead.
+    pub(super) fn check_received(&self, before: u64, after: u64, capacity: u64) {
+        let told = after == before || self.script.borrow().tails.any(after..=after + capacity);
+        assert!(told, "received from {before} to {after}, which no possible tail had told");
+    }
+
     /// Writes into the segment, past everybody.
     pub(super) fn scribble(&self, input: &mut Input<'_>) {
         let at = usize::from(input.byte()) * 8 + usize::from(input.byte()) * 256;

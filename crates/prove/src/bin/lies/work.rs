@@ -9,18 +9,24 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use annulus_prove::lies::{TARGETS, Target, branches, clean_up, seen};
 use annulus_prove::{Depth, Options, Report, child};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::guard;
 use crate::pages::{Progress, wake_in_time};
 
 /// What a child is to do: `target count seed progress`, by words.
 const TASK: &str = "ANNULUS_PROVE_LIES";
+
+/// Set where the first finding ends a child.
+const FIRST: &str = "ANNULUS_PROVE_LIES_FIRST";
 
 /// Longest program.
 const LONGEST: u64 = 160;
@@ -77,7 +83,8 @@ fn executions() {
         if panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
             found += 1;
             println!("found {number} {}", PANIC.take());
-            if found == ENOUGH {
+            // The first finding of a seeded bug will do.
+            if found == ENOUGH || std::env::var_os(FIRST).is_some() {
                 break;
             }
         }
@@ -88,6 +95,21 @@ fn executions() {
     }
     println!("guarded {}", guard::COUNT.load(Ordering::Relaxed));
     println!("ran {ran}");
+}
+
+/// Children that run.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Enough is found: they were killed, and what they say does not count.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Ends them all.
+fn stop() {
+    STOPPED.store(true, Ordering::Release);
+    for pid in RUNNING.lock().expect("never poisoned").iter() {
+        // One that has ended is not waited for yet.
+        let _ = kill(*pid, Signal::SIGKILL);
+    }
 }
 
 /// What one target came to.
@@ -113,7 +135,12 @@ fn watch(target: &'static Target, options: &Options, count: u64, seed: u64) -> O
     std::fs::write(&path, [0; 8]).expect("a file in the directory for temporary ones");
     let mut command = child::command("executions", options, SECONDS);
     command.env(TASK, format!("{} {count} {seed} {}", target.name, path.display()));
+    if options.bug.is_some() {
+        command.env(FIRST, "1");
+    }
     let mut child = command.stdout(Stdio::piped()).spawn().expect("this program again");
+    let pid = Pid::from_raw(child.id().cast_signed());
+    RUNNING.lock().expect("never poisoned").push(pid);
     let mut outcome = Outcome {
         target,
         ran: 0,
@@ -136,8 +163,13 @@ fn watch(target: &'static Target, options: &Options, count: u64, seed: u64) -> O
             _ => outcome.findings.push(format!("said {line}")),
         }
     }
+    // Not waited for yet, its number is nobody else's.
+    RUNNING.lock().expect("never poisoned").retain(|it| *it != pid);
     let status = child.wait().expect("it was started");
-    if !status.success() || outcome.ran == 0 {
+    if STOPPED.load(Ordering::Acquire) {
+        // Not by itself: it could not clean up.
+        let _ = std::fs::remove_dir_all(format!("/dev/shm/annulus-prove-open-{pid}"));
+    } else if !status.success() || outcome.ran == 0 {
         let mut number = [0; 8];
         let read = File::open(&path).and_then(|file| file.read_exact_at(&mut number, 0));
         let number = read.map(|()| u64::from_le_bytes(number)).expect("it stays");
@@ -179,8 +211,8 @@ fn tell(report: &Report, outcome: &Outcome, seed: u64) {
     }
 }
 
-/// Targets that run at once.
-const WORKERS: usize = 2;
+/// Targets that run at once: one more than processors, since executions sleep a little.
+const WORKERS: usize = 3;
 
 /// The campaign.
 pub fn main() -> ExitCode {
@@ -206,10 +238,14 @@ pub fn main() -> ExitCode {
         }
         drop(say);
         for outcome in hear {
+            if STOPPED.load(Ordering::Acquire) {
+                continue;
+            }
             report.progress(format_args!("{}: {} executions", outcome.target.name, outcome.ran));
             tell(&report, &outcome, options.seed);
             if options.bug.is_some() && report.findings() > 0 {
                 queue.lock().expect("never poisoned").clear();
+                stop();
             }
         }
     });
