@@ -29,8 +29,8 @@ fn limit(depth: Depth) -> Duration {
 }
 
 /// The campaigns that hunt at this depth, of those that can run here.
-pub fn campaigns(depth: Depth) -> impl Iterator<Item = &'static Campaign> {
-    let all = matrix::pairs(depth).into_iter();
+pub fn campaigns(depth: Depth, only: Option<&str>) -> impl Iterator<Item = &'static Campaign> {
+    let all = matrix::pairs(depth, only).into_iter();
     all.filter_map(|pair| campaigns::named(pair.campaign)).filter(|one| can_run(one))
 }
 
@@ -40,13 +40,13 @@ fn can_run(campaign: &Campaign) -> bool {
 
 /// Hunts what has not been hunted yet: `lanes` programs at a time, then tests one by one.
 pub fn run(
-    depth: Depth,
+    (depth, only): (Depth, Option<&str>),
     lanes: usize,
     built: &Built,
     state: &Mutex<State>,
     began: Instant,
 ) -> Result<()> {
-    let mut pairs = matrix::pairs(depth);
+    let mut pairs = matrix::pairs(depth, only);
     pairs.retain(|pair| {
         let is_new = locked(state).hunt(pair.bug, pair.campaign).is_none();
         is_new && campaigns::named(pair.campaign).is_some_and(can_run)

@@ -52,6 +52,9 @@ pub struct Options {
     /// Leave out the seeded bugs.
     #[arg(long)]
     no_bugs: bool,
+    /// Hunt only this bug, by every campaign that looks for it.
+    #[arg(long, value_name = "BUG", conflicts_with = "no_bugs")]
+    bug: Option<String>,
     /// Write the figures into docs/verification.md and docs/guarantees.md; with `--list` only
     /// the list of bugs that are missed.
     #[arg(long)]
@@ -69,6 +72,11 @@ pub fn main(options: &Options) -> Result<bool> {
     if let Some(unknown) = options.campaigns.iter().find(|name| !known(name)) {
         let names: Vec<_> = CAMPAIGNS.iter().map(|campaign| campaign.name).collect();
         bail!("no campaign is called {unknown}; there are {} and bugs", names.join(", "));
+    }
+    if let Some(bug) = &options.bug
+        && matrix::pairs(Depth::Full, Some(bug)).is_empty()
+    {
+        bail!("no bug is called {bug}; src/atomic/bug.rs has them");
     }
     if options.list {
         print!("{}", campaigns::list());
@@ -117,7 +125,8 @@ fn run_all(
         !kept
     });
     let bugs = wanted(hunts::NAME) && !options.no_bugs;
-    let hunters = hunts::campaigns(depth).filter(|_| bugs);
+    let only = options.bug.as_deref();
+    let hunters = hunts::campaigns(depth, only).filter(|_| bugs);
     let built = Built::make(todo.iter().copied(), hunters, began)?;
 
     let one = |campaign: &Campaign| {
@@ -130,7 +139,7 @@ fn run_all(
     lanes::run(lanes, sharing, one)?;
     lanes::run(1, alone, one)?;
     if bugs {
-        hunts::run(depth, lanes, &built, state, began)?;
+        hunts::run((depth, only), lanes, &built, state, began)?;
     }
     Ok(locked(state).failed(wanted))
 }
