@@ -14,6 +14,8 @@ pub struct Cell {
     pub fenced: bool,
     /// Asleep in a `WaitSet`, not in the endpoint's own call.
     pub set: bool,
+    /// By reservation and guard, not by copy.
+    pub by_hand: bool,
 }
 
 impl Cell {
@@ -22,12 +24,16 @@ impl Cell {
         let mut cells = Vec::new();
         for kind in Kind::ALL.iter().copied() {
             for fenced in [false, true] {
-                cells.push(Self { kind, semaphores: false, fenced, set: false });
+                let plain = Self { kind, semaphores: false, fenced, set: false, by_hand: false };
+                cells.push(plain);
                 if kind.has_semaphores() {
-                    cells.push(Self { kind, semaphores: true, fenced, set: false });
+                    cells.push(Self { semaphores: true, ..plain });
                 }
                 if kind != Kind::Frames {
-                    cells.push(Self { kind, semaphores: false, fenced, set: true });
+                    cells.push(Self { set: true, ..plain });
+                }
+                if matches!(kind, Kind::Spsc | Kind::Stream | Kind::Mpmc) {
+                    cells.push(Self { by_hand: true, ..plain });
                 }
             }
         }
@@ -54,7 +60,22 @@ impl Cell {
 
     /// The cell of rings beside the one that is looked at, for what has to be said.
     pub fn own(&self) -> Self {
-        Self { kind: Kind::Spsc, semaphores: false, fenced: self.fenced, set: false }
+        Self {
+            kind: Kind::Spsc,
+            semaphores: false,
+            fenced: self.fenced,
+            set: false,
+            by_hand: false,
+        }
+    }
+
+    /// An endpoint of a ring of this cell.
+    pub fn end(&self, ring: &Ring, sends: bool) -> Result<End, Error> {
+        Ok(match End::of(ring, sends)? {
+            End::Sender(sender) if self.by_hand => End::Reserver(sender),
+            End::Receiver(receiver) if self.by_hand => End::Borrower(receiver),
+            end => end,
+        })
     }
 
     /// As few numbers as a ring of the kind can hold.
@@ -73,7 +94,8 @@ impl fmt::Display for Cell {
         let method = if self.semaphores { "semaphore" } else { "futex" };
         let barrier = if self.fenced { "fenced" } else { "asymmetric" };
         let set = if self.set { "/set" } else { "" };
-        write!(f, "{}/{method}/{barrier}{set}", self.kind.name())
+        let by_hand = if self.by_hand { "/by-hand" } else { "" };
+        write!(f, "{}/{method}/{barrier}{set}{by_hand}", self.kind.name())
     }
 }
 
@@ -81,6 +103,68 @@ impl fmt::Display for Cell {
 pub enum End {
     Sender(Sender),
     Receiver(Receiver),
+    /// One that reserves and commits.
+    Reserver(Sender),
+    /// One that takes guards and releases them.
+    Borrower(Receiver),
+}
+
+/// Writes a number into a reservation, or reads one from a guard, without waiting or asleep.
+macro_rules! by_hand {
+    ($try:expr, $timed:expr, $time:expr, |$held:ident| $use:expr) => {
+        match $time {
+            None => $try.map(|$held| $use).map_err(Refusal::from),
+            Some(_) => $timed.map(|$held| $use).map_err(Refusal::from),
+        }
+    };
+}
+
+fn reserve(sender: &mut Sender, number: u64, time: Option<Duration>) -> Result<u64, Refusal> {
+    let (long, bytes) = (time.unwrap_or_default(), number.to_le_bytes());
+    match sender {
+        Sender::Spsc(it) => by_hand!(it.try_reserve(), it.reserve_timeout(long), time, |held| {
+            let mut held = held;
+            held.write(&number);
+            held.commit();
+            number
+        }),
+        Sender::Mpmc(it) => by_hand!(it.try_reserve(), it.reserve_timeout(long), time, |held| {
+            let mut held = held;
+            held.write(&number);
+            held.commit();
+            number
+        }),
+        Sender::Stream(it) => {
+            by_hand!(it.try_reserve(8), it.reserve_timeout(8, long), time, |held| {
+                let mut held = held;
+                held.append(&bytes);
+                held.commit();
+                number
+            })
+        }
+        Sender::Broadcast(_) | Sender::Frames(_) => Err(Refusal::Other("no such verb".into())),
+    }
+}
+
+fn borrow(receiver: &mut Receiver, time: Option<Duration>) -> Result<u64, Refusal> {
+    let long = time.unwrap_or_default();
+    match receiver {
+        Receiver::Spsc(it) => {
+            by_hand!(it.try_recv_ref(), it.recv_ref_timeout(long), time, |held| held.read())
+        }
+        Receiver::Mpmc(it) => {
+            by_hand!(it.try_recv_ref(), it.recv_ref_timeout(long), time, |held| held.read())
+        }
+        Receiver::Stream(it) => {
+            by_hand!(it.try_recv_ref(), it.recv_ref_timeout(long), time, |held| {
+                let mut bytes = [0; 8];
+                held.read_at(0, &mut bytes);
+                held.release_first(8);
+                u64::from_le_bytes(bytes)
+            })
+        }
+        Receiver::Broadcast(_) | Receiver::Frames(_) => Err(Refusal::Other("no such verb".into())),
+    }
 }
 
 impl End {
@@ -94,6 +178,8 @@ impl End {
         match self {
             Self::Sender(sender) => sender.try_send(number).map(|()| number),
             Self::Receiver(receiver) => receiver.try_recv(),
+            Self::Reserver(sender) => reserve(sender, number, None),
+            Self::Borrower(receiver) => borrow(receiver, None),
         }
     }
 
@@ -103,14 +189,16 @@ impl End {
             return match self {
                 Self::Sender(sender) => sender.send(number, time).map(|()| number),
                 Self::Receiver(receiver) => receiver.recv(time),
+                Self::Reserver(sender) => reserve(sender, number, Some(time)),
+                Self::Borrower(receiver) => borrow(receiver, Some(time)),
             };
         }
         let until = Instant::now() + time;
         let mut members = WaitSet::new();
         loop {
             let member = match self {
-                Self::Sender(sender) => sender.waitable(),
-                Self::Receiver(receiver) => receiver.waitable(),
+                Self::Sender(sender) | Self::Reserver(sender) => sender.waitable(),
+                Self::Receiver(receiver) | Self::Borrower(receiver) => receiver.waitable(),
             };
             let member = member.expect("cells without a set have none");
             let due = members.wait_deadline(&mut [member], until);

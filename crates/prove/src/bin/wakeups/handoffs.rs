@@ -41,7 +41,7 @@ impl Way {
         if cell.kind.fills() {
             ways.push(Self::Straight);
         }
-        if matches!(cell.kind, Kind::Mpmc | Kind::Frames) && !cell.set {
+        if matches!(cell.kind, Kind::Mpmc | Kind::Frames) && !cell.set && !cell.by_hand {
             ways.extend([Self::Crowd, Self::CrowdOfSenders]);
         }
         ways
@@ -110,6 +110,7 @@ impl Run {
     }
 
     fn end(&self, ring: usize, sends: bool) -> Result<End, String> {
+        // The children do it the cell's way.
         End::of(&self.rings[ring], sends).map_err(text)
     }
 
@@ -242,7 +243,7 @@ fn ends(sends: &[bool], own: usize) -> (Cell, Vec<End>) {
     let open = |(at, sends): (usize, &bool)| {
         let cell = if at < own { cell } else { cell.own() };
         let ring = cell.shape(NEVER).open(told[at + 1]).expect("a ring of the campaign's");
-        End::of(&ring, *sends).expect("a seat")
+        cell.end(&ring, *sends).expect("a seat")
     };
     (cell, sends.iter().enumerate().map(open).collect())
 }

@@ -280,7 +280,8 @@ fn told() -> (Cell, bool, End) {
     let (cell, room) = (Cell::named(told[0]), told[1] == "Room");
     let ring = cell.shape(NEVER).open(told[2]).expect("the campaign's ring");
     let sends = room == (std::env::var("ANNULUS_PROVE_ROLE").as_deref() == Ok("waiter"));
-    (cell, room, End::of(&ring, sends).expect("a seat"))
+    let end = cell.end(&ring, sends).expect("a seat");
+    (cell, room, end)
 }
 
 /// Waits, again and again, each time between two markers.

@@ -1,6 +1,9 @@
 //! Lost wake-ups: there are none, and where a death makes one a slice heals it.
 //!
 //! ```text
+//!   scenes      endpoints that do all they can, at random; whenever nobody runs, each sleeper
+//!               is poked: who has something to do then had been forgotten
+//!   duels       one goes to sleep while another notifies, on two processors, by the million
 //!   lockstep    waiter stopped at instruction k × notifier stopped at instruction j
 //!   hand-offs   millions, between processes that sleep at once and whom no slice wakes
 //!   kills       of the process that was woken, before it looks
@@ -10,9 +13,12 @@
 //! real, optimised one. x86-64.
 
 mod cell;
+mod duels;
 mod handoffs;
 mod killed;
 mod lockstep;
+mod quiet;
+mod scenes;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -26,11 +32,23 @@ use handoffs::{Limit, Way};
 use lockstep::{Bench, For, Met, Place};
 
 /// Seconds that a quick campaign's parts may take.
-const QUICK_LOCKSTEP: u64 = 22;
-const QUICK_HAND_OFFS: u64 = 26;
+const QUICK_SCENES: u64 = 7;
+const QUICK_DUELS: u64 = 6;
+const QUICK_LOCKSTEP: u64 = 12;
+const QUICK_HAND_OFFS: u64 = 12;
 
-/// Hand-offs of a full campaign.
+/// Seconds of a full campaign's parts: with time for the processes that each cell starts, half
+/// an hour.
+const FULL_SCENES: u64 = 120;
+const FULL_DUELS: u64 = 120;
+const FULL_LOCKSTEP: u64 = 360;
+const FULL_HAND_OFFS: u64 = 1080;
+
+/// Hand-offs of a full campaign, unless its time is over before.
 const FULL: u64 = 100_000_000;
+
+/// Seconds of a pass over the cells of hand-offs, in a full campaign.
+const PASS: u64 = 180;
 
 /// Roles, each with what it does.
 const ROLES: &[(&str, fn())] = &[
@@ -47,7 +65,7 @@ fn main() -> ExitCode {
     let options = Options::from_args();
     child::enter(&options, ROLES);
     let report = Report::new();
-    let parts = [lockstep_part, hand_offs_part, kills_part];
+    let parts = [scenes_part, duels_part, lockstep_part, hand_offs_part, kills_part];
     for part in parts {
         if options.bug.is_none() || report.findings() == 0 {
             part(&options, &report);
@@ -59,6 +77,91 @@ fn main() -> ExitCode {
 /// Longer than this, and somebody sleeps on a ready ring.
 fn stuck(options: &Options) -> Duration {
     Duration::from_secs(if options.bug.is_some() { 2 } else { 10 })
+}
+
+fn seconds(options: &Options, quick: u64, full: u64) -> Instant {
+    Instant::now() + Duration::from_secs(options.pick(quick, full))
+}
+
+fn scenes_part(options: &Options, report: &Report) {
+    let quick = if options.bug.is_some() { 2 * QUICK_SCENES } else { QUICK_SCENES };
+    let until = seconds(options, quick, FULL_SCENES);
+    let mut random = Random(options.seed);
+    let (mut scenes, mut acts) = (0, 0);
+    let kinds: Vec<_> = Kind::ALL
+        .iter()
+        .flat_map(|kind| [(*kind, false), (*kind, true)])
+        .filter(|(kind, fenced)| options.wants(&scene(*kind, *fenced)))
+        .collect();
+    // Those with several of a side twice as often as others.
+    let many = |kind: &Kind| matches!(kind, Kind::Mpmc | Kind::Frames);
+    while !kinds.is_empty() && Instant::now() < until {
+        let (kind, fenced) = kinds[random.below(kinds.len() as u64) as usize];
+        if !many(&kind) && random.below(2) == 0 {
+            continue;
+        }
+        let seed = random.below(u64::MAX);
+        scenes += 1;
+        if let Err(what) = scenes::run(kind, fenced, seed, &mut acts) {
+            report.found(format!("{}, seed {seed}: {what}", scene(kind, fenced)));
+            if options.bug.is_some() || report.findings() > 20 {
+                break;
+            }
+        }
+        report.progress(format!("scenes: {scenes}, {acts} acts"));
+    }
+    report.figure("scenes", scenes);
+    report.figure("scenes: acts", acts);
+}
+
+fn scene(kind: Kind, fenced: bool) -> String {
+    format!("scene {} {}", kind.name(), if fenced { "fenced" } else { "asymmetric" })
+}
+
+fn duels_part(options: &Options, report: &Report) {
+    let me = nix::unistd::Pid::from_raw(0);
+    let everywhere = nix::sched::sched_getaffinity(me);
+    let mut cells: Vec<(Cell, For)> = Vec::new();
+    for cell in Cell::all() {
+        cells.push((cell, For::Message));
+        if cell.kind.fills() {
+            cells.push((cell, For::Room));
+        }
+    }
+    cells.retain(|(cell, waits)| {
+        !cell.semaphores && options.wants(&format!("duel {cell} {waits:?}"))
+    });
+    if cells.is_empty() {
+        return;
+    }
+    let (count, began) = (cells.len() as u32, Instant::now());
+    let all = Duration::from_secs(options.pick(QUICK_DUELS, FULL_DUELS));
+    let (mut random, mut duels, mut ran) = (Random(options.seed), 0, 0);
+    for at in (1..cells.len()).rev() {
+        cells.swap(at, random.below(at as u64 + 1) as usize);
+    }
+    for (nth, (cell, waits)) in cells.iter().enumerate() {
+        // Those that are left out on a machine that is busy with other work are told.
+        if began.elapsed() > all {
+            break;
+        }
+        ran += 1;
+        let until = began + all * (nth as u32 + 1) / count;
+        match duels::run(cell, *waits, until, random.below(u64::MAX)) {
+            Ok(rounds) => duels += rounds,
+            Err(what) => report.found(format!("duel {cell} {waits:?}: {what}")),
+        }
+        report.progress(format!("duels: {} of {count} cells, {duels}", nth + 1));
+        if options.bug.is_some() && report.findings() > 0 {
+            break;
+        }
+    }
+    if let Ok(everywhere) = everywhere {
+        // Refused, it is only slower.
+        let _ = nix::sched::sched_setaffinity(me, &everywhere);
+    }
+    report.figure("duels: cells", format!("{ran} of {count}"));
+    report.figure("duels", duels);
 }
 
 fn lockstep_part(options: &Options, report: &Report) {
@@ -79,7 +182,7 @@ fn pairs_part(options: &Options, report: &Report) {
         if cell.kind.fills() {
             benches.push((cell, For::Room, false));
         }
-        if matches!(cell.kind, Kind::Mpmc | Kind::Frames) && !cell.set {
+        if matches!(cell.kind, Kind::Mpmc | Kind::Frames) && !cell.set && !cell.by_hand {
             benches.push((cell, For::Message, true));
             benches.push((cell, For::Room, true));
         }
@@ -101,13 +204,16 @@ fn pairs_part(options: &Options, report: &Report) {
         benches.retain(|(cell, ..)| !cell.semaphores && !cell.set && !cell.fenced);
         benches.sort_by_key(|(cell, waits, _)| (cell.kind != Kind::Mpmc, *waits == For::Room));
     }
-    let until = Instant::now() + Duration::from_secs(QUICK_LOCKSTEP);
+    let until = seconds(options, QUICK_LOCKSTEP, FULL_LOCKSTEP);
     let mut sums = Pairs::default();
-    for (cell, waits, crowd) in benches {
-        if options.depth == Depth::Quick && Instant::now() > until {
+    for (nth, (cell, waits, crowd)) in benches.into_iter().enumerate() {
+        if Instant::now() > until {
             break;
         }
-        let mut pairs = PairsOf { cell, waits, crowd, ..PairsOf::new(&mut random) };
+        // What is left, evenly; in a quick campaign some cells are not come to.
+        let left = until.saturating_duration_since(Instant::now()) / (there_are - nth) as u32;
+        let time = if options.bug.is_some() { 2 * A_CELL } else { left.max(A_CELL) };
+        let mut pairs = PairsOf { cell, waits, crowd, time, ..PairsOf::new(&mut random) };
         if let Err(why) = pairs.run(options, report, &mut sums) {
             let crowd = if crowd { ", a crowd" } else { "" };
             report.found(format!("lockstep {cell} for {waits:?}{crowd}: {why}"));
@@ -123,6 +229,8 @@ fn pairs_part(options: &Options, report: &Report) {
     report.figure("lockstep: places in notifiers", sums.steps);
     report.figure("lockstep: pairs there are in these", sums.there_are);
     report.figure("lockstep: pairs run", sums.run);
+    let share = 100.0 * sums.run as f64 / sums.there_are.max(1) as f64;
+    report.figure("lockstep: share of the pairs, sampled (%)", format!("{share:.3}"));
     report.figure("lockstep: of them, nobody to wake yet", sums.never);
     report.figure("lockstep: pairs that went another way", sums.broken);
     report.figure("lockstep: lost wake-ups", sums.lost);
@@ -143,14 +251,15 @@ struct Pairs {
     rescues: u64,
 }
 
-/// How long a quick campaign stays with one cell.
-const A_CELL: Duration = Duration::from_millis(600);
+/// How long a campaign stays with one cell at least.
+const A_CELL: Duration = Duration::from_millis(400);
 
 /// The pairs of one cell.
 struct PairsOf {
     cell: Cell,
     waits: For,
     crowd: bool,
+    time: Duration,
     random: Random,
     waiter: Vec<Place>,
     notifier: Vec<Place>,
@@ -160,7 +269,8 @@ impl PairsOf {
     fn new(random: &mut Random) -> Self {
         let random = Random(random.below(u64::MAX));
         let (waits, crowd) = (For::Message, false);
-        Self { cell: Cell::all()[0], waits, crowd, random, waiter: vec![], notifier: vec![] }
+        let (cell, time, waiter, notifier) = (Cell::all()[0], A_CELL, vec![], vec![]);
+        Self { cell, waits, crowd, time, random, waiter, notifier }
     }
 
     fn bench(&self, options: &Options) -> Result<Bench, String> {
@@ -176,16 +286,8 @@ impl PairsOf {
         sums.steps += self.notifier.len() as u64;
         sums.there_are += all;
         let (began, mut nth) = (Instant::now(), 0);
-        let time = if options.bug.is_some() { 2 * A_CELL } else { A_CELL };
-        loop {
-            let over = match options.depth {
-                Depth::Quick => began.elapsed() > time,
-                Depth::Full => nth == all,
-            };
-            if over {
-                break;
-            }
-            let (waiter, notifier) = self.pair(options.depth, nth);
+        while began.elapsed() < self.time && nth < all {
+            let (waiter, notifier) = self.pair(nth);
             nth += 1;
             sums.run += 1;
             match bench.meet(self.waiter.get(waiter).copied(), self.notifier.get(notifier).copied())
@@ -219,26 +321,21 @@ impl PairsOf {
         Ok(())
     }
 
-    /// All pairs in turn, or some: with the notifier's whole call, with a waiter who has not
+    /// One of all pairs: with the notifier's whole call, with a waiter who has not
     /// begun, with one who sleeps, and any. The last place and one: none, not begun.
-    fn pair(&mut self, depth: Depth, nth: u64) -> (usize, usize) {
+    fn pair(&mut self, nth: u64) -> (usize, usize) {
         let (waiter, notifier) = (self.waiter.len() as u64, self.notifier.len() as u64);
-        let (waiter, notifier) = match depth {
-            Depth::Full => (nth / (notifier + 1), nth % (notifier + 1)),
-            Depth::Quick => {
-                // The last quarter is where it notes itself, looks again and falls asleep.
-                let place = match self.random.below(4) {
-                    0 => self.random.below(waiter),
-                    _ => waiter - 1 - self.random.below(waiter / 4),
-                };
-                let other = self.random.below(notifier);
-                match nth % 6 {
-                    0 => (place, notifier - 1),
-                    1 => (waiter, other),
-                    2 => (waiter - 1, other),
-                    _ => (place, other),
-                }
-            }
+        // The last quarter is where it notes itself, looks again and falls asleep.
+        let place = match self.random.below(4) {
+            0 => self.random.below(waiter),
+            _ => waiter - 1 - self.random.below(waiter / 4),
+        };
+        let other = self.random.below(notifier);
+        let (waiter, notifier) = match nth % 6 {
+            0 => (place, notifier - 1),
+            1 => (waiter, other),
+            2 => (waiter - 1, other),
+            _ => (place, other),
         };
         (waiter as usize, notifier as usize)
     }
@@ -256,32 +353,35 @@ fn hand_offs_part(options: &Options, report: &Report) {
     let (count, before) = (cells.len(), sleeps());
     let (mut hand_offs, mut stuck_ones, mut rescues) = (0, 0, 0);
     let mut longest = Duration::ZERO;
-    let began = Instant::now();
-    for (nth, (cell, way)) in cells.iter().enumerate() {
-        let quick = Duration::from_secs(QUICK_HAND_OFFS) * (nth as u32 + 1) / count as u32;
-        let full = Duration::from_secs(24 * 3600);
-        let limit = Limit {
-            until: began + options.pick(quick, full),
-            count: options.pick(u64::MAX, FULL.div_ceil(count as u64)),
-            stuck: stuck(options),
-        };
-        match handoffs::run(cell, *way, &limit, options) {
-            Ok(sum) => {
-                hand_offs += sum.hand_offs;
-                stuck_ones += sum.stuck;
-                rescues += sum.rescues;
-                longest = longest.max(sum.longest);
-                if let Some(wrong) = sum.wrong {
-                    report.found(format!("hand-offs {cell} {way:?}: {wrong}"));
+    let end = seconds(options, QUICK_HAND_OFFS, FULL_HAND_OFFS);
+    let pass = Duration::from_secs(options.pick(QUICK_HAND_OFFS, PASS));
+    // Again and again, so that each cell has its share.
+    'all: loop {
+        let began = Instant::now();
+        for (nth, (cell, way)) in cells.iter().enumerate() {
+            let until = (began + pass * (nth as u32 + 1) / count as u32).min(end);
+            let limit = Limit { until, count: u64::MAX, stuck: stuck(options) };
+            match handoffs::run(cell, *way, &limit, options) {
+                Ok(sum) => {
+                    hand_offs += sum.hand_offs;
+                    stuck_ones += sum.stuck;
+                    rescues += sum.rescues;
+                    longest = longest.max(sum.longest);
+                    if let Some(wrong) = sum.wrong {
+                        report.found(format!("hand-offs {cell} {way:?}: {wrong}"));
+                    }
+                    if sum.rescues > 0 {
+                        report.found(format!("hand-offs {cell} {way:?}: {} rescues", sum.rescues));
+                    }
                 }
-                if sum.rescues > 0 {
-                    report.found(format!("hand-offs {cell} {way:?}: {} rescues", sum.rescues));
-                }
+                Err(why) => report.found(format!("hand-offs {cell} {way:?}: {why}")),
             }
-            Err(why) => report.found(format!("hand-offs {cell} {way:?}: {why}")),
+            report.progress(format!("hand-offs: {} of {count} cells, {hand_offs}", nth + 1));
+            if options.bug.is_some() && report.findings() > 0 {
+                break 'all;
+            }
         }
-        report.progress(format!("hand-offs: {} of {count} cells, {hand_offs}", nth + 1));
-        if options.bug.is_some() && report.findings() > 0 {
+        if options.depth == Depth::Quick || hand_offs >= FULL || Instant::now() >= end {
             break;
         }
     }
@@ -297,7 +397,7 @@ fn kills_part(options: &Options, report: &Report) {
     let (mut kills, mut woken, mut most) = (0, 0, Duration::ZERO);
     for kind in [Kind::Mpmc, Kind::Frames] {
         for (fenced, waits) in [(false, For::Message), (true, For::Room)] {
-            let cell = Cell { kind, semaphores: false, fenced, set: false };
+            let cell = Cell { kind, semaphores: false, fenced, set: false, by_hand: false };
             let name = format!("kills {cell} {waits:?}");
             if !options.wants(&name) {
                 continue;
