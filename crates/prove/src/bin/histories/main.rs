@@ -9,6 +9,10 @@
 //!     crash: one is killed in the middle; a newcomer takes the rest ◀──┘
 //! ```
 //!
+//! In half of the sets processes are stopped for a moment wherever they are; in some they leave
+//! and come again. In a build with test hooks they pause before and behind accesses to shared
+//! memory. A hang is that nobody gets on, by the time that the watching process itself had.
+//!
 //! That the checkers refuse wrong histories is shown by their own tests, with histories made by
 //! hand and by a queue that is broken on purpose.
 

@@ -14,6 +14,9 @@
 //! is whole; nobody waits for ten seconds; at the end the seats of the dead are free, a ring is
 //! good for two more laps, and nothing is left in the process or in /dev/shm.
 //!
+//! At an mpmc ring some of those who are not killed are stopped meanwhile, wherever they are. In
+//! a build with test hooks lives pause before and behind accesses to shared memory.
+//!
 //! Kinds in turn: `mpmc` has most of the kills, with seats used again and again; `spsc` and
 //! `broadcast` (both modes) a part; a stream ends with its first death, so `stream` makes one
 //! after the other.
