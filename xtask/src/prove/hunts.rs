@@ -21,12 +21,7 @@ use crate::process::{self, Job, Log};
 pub const NAME: &str = "bugs";
 
 /// How long a hunt may take.
-fn limit(depth: Depth) -> Duration {
-    Duration::from_secs(match depth {
-        Depth::Quick => 120,
-        Depth::Full => 60,
-    })
-}
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The campaigns that hunt at this depth, of those that can run here.
 pub fn campaigns(depth: Depth, only: Option<&str>) -> impl Iterator<Item = &'static Campaign> {
@@ -57,7 +52,7 @@ pub fn run(
     };
     let (programs, tests): (Vec<_>, Vec<_>) = pairs.into_iter().partition(is_program);
     let one = |pair: Pair| {
-        let hunt = hunt(pair, depth, built)?;
+        let hunt = hunt(pair, built)?;
         let verdict = match (hunt.caught, matrix::is_missed(pair.bug, pair.campaign)) {
             (true, false) => "caught",
             (true, true) => "caught, though listed as missed,",
@@ -74,22 +69,28 @@ pub fn run(
 }
 
 /// Hunts one bug.
-fn hunt(pair: Pair, depth: Depth, built: &Built) -> Result<Hunt> {
+fn hunt(pair: Pair, built: &Built) -> Result<Hunt> {
     let start = Instant::now();
     let name = format!("hunt-{}-{}", pair.campaign, pair.bug);
     let mut log = Log::quiet(super::log(&name)?);
     let mut caught = false;
     for command in commands(pair, built)? {
-        let Some(left) = limit(depth).checked_sub(start.elapsed()) else {
+        let Some(left) = LIMIT.checked_sub(start.elapsed()) else {
             break;
         };
         let ended = process::run(Job::new(command, left), &mut log)?;
-        caught = ended.broke() || log.take().lines().any(|line| line.starts_with("found: "));
+        caught = ended.broke() || log.take().lines().any(says_so);
         if caught {
             break;
         }
     }
     Ok(Hunt { caught, seconds: start.elapsed().as_secs_f64() })
+}
+
+/// Whether a line tells of a finding: a program's, or a test's that has failed, though others
+/// may go on until the time is over.
+fn says_so(line: &str) -> bool {
+    line.starts_with("found: ") || line.starts_with("test ") && line.ends_with("... FAILED")
 }
 
 /// What looks for the bug, the likeliest first.
