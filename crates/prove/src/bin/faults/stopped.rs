@@ -5,6 +5,10 @@
 //!   sender ──▶ [ ring of 4 ] ──▶ receiver ‖ stopped     every number sent is received once;
 //!                          └───▶ another one            afterwards there is room as at first
 //! ```
+//!
+//! Once by SIGSTOP at random times, once between two of its instructions, from the first of a
+//! receive to the last in so many places.
+#![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -12,13 +16,16 @@ use std::time::{Duration, Instant};
 use annulus::{SendError, WaitMethod, frames};
 use annulus_prove::fleet::{LastWords, Life, Random, Shared};
 use annulus_prove::rings::{Kind, Receiver, Refusal, Ring, Sender, Shape};
+use annulus_prove::step::{Led, Step, marker};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 
 use crate::cell::{Home, LONG};
 
 const CAPACITY: u64 = 4;
-const ROUNDS: u64 = 150;
+const ROUNDS: u64 = 60;
+/// In which it is stopped between two instructions.
+const PLACES: u64 = 24;
 /// Numbers at most.
 const MOST: u64 = 1 << 20;
 const SOON: Duration = Duration::from_millis(1);
@@ -30,24 +37,31 @@ type Counts = Shared<AtomicU8>;
 pub fn run(_: &Home) -> Vec<String> {
     let (mut words, mut refused) = (Vec::new(), 0);
     for kind in [Kind::Mpmc, Kind::Frames] {
-        match play(kind, &mut Random::new(kind as u64)) {
-            Ok(more) => refused += more,
-            Err(what) => words.push(format!("wrong: {}: {what}", kind.name())),
+        let by_signal = play(kind, &mut Random::new(kind as u64));
+        for outcome in [by_signal, by_instruction(kind)] {
+            match outcome {
+                Ok(more) => refused += more,
+                Err(what) => words.push(format!("wrong: {}: {what}", kind.name())),
+            }
         }
     }
     words.push(format!("figure: sends refused beside one who is stopped = {refused}"));
     words
 }
 
-fn play(kind: Kind, random: &mut Random) -> Result<u64, String> {
-    let shape = Shape {
+fn shape(kind: Kind) -> Shape {
+    Shape {
         kind,
         method: WaitMethod::Futex,
         fenced: false,
         capacity: CAPACITY,
         slice: SOON,
         polls: Duration::from_micros(50),
-    };
+    }
+}
+
+fn play(kind: Kind, random: &mut Random) -> Result<u64, String> {
+    let shape = shape(kind);
     let ring = shape.create_memfd().map_err(|error| error.to_string())?;
     let (counts, end) = (Counts::new(MOST as usize), Counts::new(1));
     let words = LastWords::default();
@@ -55,15 +69,7 @@ fn play(kind: Kind, random: &mut Random) -> Result<u64, String> {
         let memfd = ring.fd().try_clone_to_owned().expect("a descriptor");
         receive(&shape.from_fd(memfd).expect("the ring"), &counts, &end);
     });
-    let mut table = Table {
-        sender: ring.sender().map_err(|error| error.to_string())?,
-        receiver: ring.receiver().map_err(|error| error.to_string())?,
-        counts: &counts,
-        sent: Vec::new(),
-        kept: None,
-        next: 0,
-        refused: 0,
-    };
+    let mut table = Table::new(&ring, &counts)?;
     for _ in 0..ROUNDS {
         // At full speed, then without it.
         let began = Instant::now();
@@ -74,14 +80,7 @@ fn play(kind: Kind, random: &mut Random) -> Result<u64, String> {
         kill(life.pid(), Signal::SIGSTOP).map_err(|error| error.to_string())?;
         let flags = Some(WaitPidFlag::WUNTRACED);
         waitpid(life.pid(), flags).map_err(|error| error.to_string())?;
-        let mut patience = 2;
-        for _ in 0..4 * CAPACITY {
-            if !table.send(if patience > 0 { SOON } else { Duration::ZERO })? {
-                patience -= i32::from(patience > 0);
-                table.drain()?;
-            }
-        }
-        table.drain()?;
+        table.go_on()?;
         kill(life.pid(), Signal::SIGCONT).map_err(|error| error.to_string())?;
         table.send_kept()?;
     }
@@ -92,6 +91,50 @@ fn play(kind: Kind, random: &mut Random) -> Result<u64, String> {
         Some(what) => Err(what),
         None => table.room(),
     }
+}
+
+fn by_instruction(kind: Kind) -> Result<u64, String> {
+    let shape = shape(kind);
+    let ring = shape.create_memfd().map_err(|error| error.to_string())?;
+    let counts = Counts::new(MOST as usize);
+    let role = || {
+        let memfd = ring.fd().try_clone_to_owned().expect("a descriptor");
+        let ring = shape.from_fd(memfd).expect("the ring");
+        let mut receiver = ring.receiver().expect("a seat");
+        loop {
+            marker();
+            match receiver.try_recv() {
+                Ok(number) => count(&counts, number),
+                Err(Refusal::NotYet) => {}
+                Err(why) => panic!("the led one: {why}"),
+            }
+        }
+    };
+    // SAFETY: this process has one thread.
+    let mut led = unsafe { Led::fork(role) };
+    let mut table = Table::new(&ring, &counts)?;
+    table.send(SOON)?;
+    let mut steps = 0;
+    while led.step() == Step::Stepped {
+        steps += 1;
+    }
+    for place in 0..PLACES {
+        match led.go(LONG) {
+            Step::Marker => {}
+            other => return Err(format!("one who was stopped does not go on: {other:?}")),
+        }
+        table.send_kept()?;
+        table.drain()?;
+        table.send(SOON)?;
+        let outcome = led.steps_on(place * steps / PLACES);
+        table.go_on().map_err(|what| format!("{what}; the other {outcome:?} at {place}"))?;
+    }
+    led.go(LONG);
+    table.send_kept()?;
+    table.drain()?;
+    table.settle()?;
+    led.kill();
+    table.room()
 }
 
 /// The one who is stopped.
@@ -122,7 +165,31 @@ struct Table<'a> {
     refused: u64,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    fn new(ring: &Ring, counts: &'a Counts) -> Result<Self, String> {
+        Ok(Self {
+            sender: ring.sender().map_err(|error| error.to_string())?,
+            receiver: ring.receiver().map_err(|error| error.to_string())?,
+            counts,
+            sent: Vec::new(),
+            kept: None,
+            next: 0,
+            refused: 0,
+        })
+    }
+
+    /// Some laps, while the other one is stopped.
+    fn go_on(&mut self) -> Result<(), String> {
+        let mut patience = 2;
+        for _ in 0..4 * CAPACITY {
+            if !self.send(if patience > 0 { SOON } else { Duration::ZERO })? {
+                patience -= i32::from(patience > 0);
+                self.drain()?;
+            }
+        }
+        self.drain()
+    }
+
     /// Sends the next number; false: there was no room in this time.
     fn send(&mut self, time: Duration) -> Result<bool, String> {
         let number = self.next;
