@@ -88,10 +88,13 @@ pub unsafe extern "C" fn mmap(
     from: off_t,
 ) -> *mut c_void {
     let plain = flags == libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    if plain && at.is_null() && len == PAGE && access == libc::PROT_READ | libc::PROT_WRITE {
-        if let Some(page) = take() {
-            return core::ptr::with_exposed_provenance_mut(page);
-        }
+    let plain = plain && access == libc::PROT_READ | libc::PROT_WRITE;
+    if plain
+        && at.is_null()
+        && len == PAGE
+        && let Some(page) = take()
+    {
+        return core::ptr::with_exposed_provenance_mut(page);
     }
     core::ptr::with_exposed_provenance_mut(kernel_mmap(
         at.expose_provenance(),
