@@ -13,6 +13,7 @@
 
 pub mod broadcast;
 pub mod bytes;
+pub mod frames;
 pub mod model;
 pub mod models;
 pub mod mpmc;
