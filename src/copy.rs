@@ -25,6 +25,15 @@ use crate::sys::transfer;
 /// The longest copy that is made word by word, in bytes.
 const WORDS_MAX: usize = 256;
 
+/// Bytes of slots that a batch writes before it commits them: they stay in the first cache.
+const RUN_BYTES: usize = 4096;
+
+/// Messages in slots so far apart that a batch writes before it commits them.
+pub(crate) const fn run_of(stride: usize) -> usize {
+    let run = RUN_BYTES / stride;
+    if run == 0 { 1 } else { run }
+}
+
 /// Copies `bytes` to `area`, from its byte `at` on.
 ///
 /// # Panics

@@ -14,6 +14,7 @@ use crate::message::Message;
 use crate::outcome::NoRoom;
 use crate::payload::{Copying, Payload, Trust};
 use crate::seat::SeatState;
+use crate::slots::Fixed;
 use std::sync::Arc;
 
 /// One of a ring's senders. Dropping it gives its seat back.
@@ -33,6 +34,9 @@ pub struct Sender<M: Payload + ?Sized, A: Trust = Copying> {
     /// `Send`, not `Sync`.
     _not_sync: core::marker::PhantomData<core::cell::Cell<()>>,
 }
+
+/// How often a sender keeps off a full ring before it takes what room there is.
+const ROUNDS_FOR_ROOM: u32 = 8;
 
 impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     pub(super) fn attach(ring: &Ring<M, A>) -> Result<Self, Error> {
@@ -235,6 +239,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     #[cold]
     #[inline(never)]
     fn wait(&mut self, most: u64, deadline: Option<Instant>) -> Result<Run, NoRoom> {
+        self.stand_back();
         let mut waiting = Waiting { sender: self, most };
         if endpoint::spin(&waiting)
             && let Some(outcome) = waiting.look()
@@ -251,6 +256,20 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
             self.pass_on();
         }
         outcome
+    }
+
+    /// Keeps off a full ring until there is room for several, or for a while: a sender that
+    /// takes each slot as it comes free takes its line from the receiver's hands each time.
+    fn stand_back(&self) {
+        let court = &self.post.court;
+        let enough = court.slots.capacity() / 8;
+        let rounds = if cfg!(loom) { 0 } else { ROUNDS_FOR_ROOM };
+        for _ in 0..rounds {
+            if court.is_free(court.tail.load(relaxed::HINT).wrapping_add(enough)).is_ok() {
+                break;
+            }
+            endpoint::keep_off();
+        }
     }
 
     /// Passes a wake-up on that was meant for one, if there is room for another: slots come
@@ -420,8 +439,18 @@ impl<T: Message, A: Trust> Sender<T, A> {
 
     /// Writes and commits a run of messages.
     fn write_run(&mut self, run: Run, messages: &[T]) -> usize {
-        for (position, message) in (run.start..run.start + run.count).zip(messages) {
-            self.write(position, message);
+        let ours = &messages[..run.count as usize];
+        let mut position = run.start;
+        // The receivers, who follow the slots' words, keep off the lines while they are written.
+        for part in ours.chunks(const { copy::run_of(Fixed::<T>::SHAPE.stride) }) {
+            let slots = &self.post.court.slots;
+            for (position, message) in (position..).zip(part) {
+                copy::store(slots.message(position), 0, message.as_bytes());
+            }
+            for _ in part {
+                self.put(position);
+                position += 1;
+            }
         }
         if seeded(Bug::PartialBatchSilent) && (run.count as usize) < messages.len() {
             return run.count as usize;
