@@ -87,6 +87,7 @@ struct Role {
     tell: mpsc::Sender<Act>,
     thread: JoinHandle<()>,
     came: bool,
+    comes: bool,
     holds: bool,
 }
 
@@ -105,7 +106,7 @@ impl Stage {
             me.watched.begin();
             perform(&ring, &acts, &me);
         });
-        self.actors.push(Role { actor, tell, thread, came: false, holds: false });
+        self.actors.push(Role { actor, tell, thread, came: false, comes: false, holds: false });
     }
 
     fn watched(&self) -> Vec<&Watched> {
@@ -135,6 +136,10 @@ impl Stage {
                 return Err(format!("somebody never stopped; {}", self.told.join(", ")));
             }
             if self.actors.iter().any(|role| role.actor.due.load(Ordering::Acquire)) {
+                continue;
+            }
+            // One who comes, and is slow about it, sleeps on no ring.
+            if self.actors.iter().any(|role| role.comes && role.actor.watched.is_busy()) {
                 continue;
             }
             let woken = quiet::poke(&self.watched());
@@ -171,6 +176,7 @@ impl Stage {
             }
         };
         (role.came, role.holds) = (act != Act::Leave, act == Act::Hold);
+        role.comes = act == Act::Come;
         let side = if role.actor.sends { "s" } else { "r" };
         self.told.push(format!("{side}{which} {act:?}"));
         role.actor.watched.tell();
