@@ -50,6 +50,8 @@ impl Desk {
 
 impl<A: Trust> Receiver<A> {
     pub(super) fn attach(ring: &Ring<A>) -> Result<Self, Error> {
+        // What can fail comes before the seat, so that nobody has to leave it again.
+        let gate = Gate::new(1)?;
         let handles = ring.handles.receiver()?;
         let (seat, incarnation) = handles.stay();
         let desk = Desk {
@@ -57,7 +59,7 @@ impl<A: Trust> Receiver<A> {
             buffers: Buffers::new(ring),
             holder: Holder::new(seat, incarnation),
             not_full: ring.handles.not_full(),
-            gate: Gate::new(1)?,
+            gate,
         };
         Ok(Self { desk: Arc::new(desk), ring: ring.clone(), _not_sync: core::marker::PhantomData })
     }

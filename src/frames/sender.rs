@@ -67,6 +67,8 @@ impl Desk {
 
 impl<A: Trust> Sender<A> {
     pub(super) fn attach(ring: &Ring<A>) -> Result<Self, Error> {
+        // What can fail comes before the seat, so that nobody has to leave it again.
+        let gate = Gate::new(1)?;
         let handles = ring.handles.sender()?;
         let (seat, incarnation) = handles.stay();
         let buffers = Buffers::new(ring);
@@ -76,7 +78,7 @@ impl<A: Trust> Sender<A> {
             buffers,
             holder: Holder::new(seat, incarnation),
             not_full: ring.handles.not_full(),
-            gate: Gate::new(1)?,
+            gate,
         };
         Ok(Self {
             desk: Arc::new(desk),
