@@ -160,7 +160,9 @@ impl Team {
         let Team { round, arrivals, sent, .. } = *self;
         let order = Order { task: task.word(), first, count, arrivals, sent };
         self.board.order(round, order);
-        self.until(LIMIT, |board| (0..members).all(|member| board.is_done(member, round)))?;
+        // All of them, so that nobody reads this order from the words of the next.
+        let all = self.members();
+        self.until(LIMIT, |board| (0..all).all(|member| board.is_done(member, round)))?;
         Ok((0..members).map(|member| self.board.outcome(member)).collect())
     }
 

@@ -190,7 +190,9 @@ impl Crowd {
         self.arrivals += members as u64;
         let round = self.round;
         self.board.order(round, Order { task: task.word(), count, arrivals: self.arrivals });
-        self.wait(|board| (0..members).all(|member| board.is_done(member, round)))?;
+        // All of them, so that nobody reads this order from the words of the next.
+        let all = self.children.len();
+        self.wait(|board| (0..all).all(|member| board.is_done(member, round)))?;
         let results = || (0..members).map(|member| self.board.result(member));
         let begin = results().map(|result| result.begin).min().unwrap_or(0);
         let end = results().map(|result| result.end).max().unwrap_or(0);
