@@ -35,6 +35,9 @@ pub(crate) mod sealed {
         /// Once a slice: may make system calls to see who is dead.
         #[doc(hidden)]
         fn look_for_the_dead(&mut self);
+        /// Passes a wake-up on that was meant for one, if there is more than one thing to do.
+        #[doc(hidden)]
+        fn pass_on(&self) {}
     }
 }
 
@@ -113,7 +116,12 @@ impl WaitSet {
     ) -> Result<usize, WaitError> {
         let index = match self.due(members) {
             Some(index) => index,
-            None => wait(self, members, deadline)?,
+            None => {
+                let index = wait(self, members, deadline)?;
+                // The caller may take one message of several, and not come back.
+                members[index].pass_on();
+                index
+            }
         };
         self.next = index + 1;
         Ok(index)

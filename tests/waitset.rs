@@ -147,3 +147,41 @@ fn more_feeds_than_the_kernel_waits_for_come_too() {
 fn feeds_that_spin_come_too() {
     everything_comes(3, 100, WaitMethod::Spin);
 }
+
+#[test]
+fn a_set_that_was_woken_passes_the_wake_up_on() {
+    let ring = asleep(mpmc::Ring::<u64>::options()).create_heap().unwrap();
+    let (mut slow, mut quick) = (ring.sender().unwrap(), ring.sender().unwrap());
+    let (mut first, mut second) = (ring.receiver().unwrap(), ring.receiver().unwrap());
+    thread::scope(|scope| {
+        let cancel = second.cancel_handle();
+        let alone = scope.spawn(move || second.recv());
+        // So that he sleeps in front, and behind the set once he was woken for nothing.
+        thread::sleep(Duration::from_millis(50));
+        let set = scope.spawn(move || {
+            // Takes one message, and does not come back.
+            WaitSet::new().wait(&mut [&mut first], None).unwrap();
+            (first.recv().unwrap(), first)
+        });
+        thread::sleep(Duration::from_millis(50));
+        // A place that is taken and not filled: who is woken for the one behind it finds none.
+        let mut slot = slow.reserve().unwrap();
+        quick.send(2).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        slot.write(&1);
+        slot.commit();
+        let (one, first) = set.join().unwrap();
+        // Ten seconds, or he sleeps on a message.
+        for _ in 0..1000 {
+            if !alone.is_finished() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        let awake = alone.is_finished();
+        cancel.cancel();
+        let other = alone.join().unwrap();
+        assert!(awake);
+        assert_eq!(one + other.unwrap(), 3);
+        drop(first);
+    });
+}

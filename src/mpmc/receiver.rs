@@ -641,6 +641,10 @@ impl<M: Payload + ?Sized, A: Trust> crate::waitset::sealed::Sealed for Receiver<
         &self.waiter
     }
 
+    fn pass_on(&self) {
+        Self::pass_on(self);
+    }
+
     fn is_due(&mut self) -> bool {
         self.settle() || self.stirs() || self.has_ended()
     }
