@@ -39,10 +39,10 @@ const QUICK_HAND_OFFS: u64 = 12;
 
 /// Seconds of a full campaign's parts: with time for the processes that each cell starts, half
 /// an hour.
-const FULL_SCENES: u64 = 120;
-const FULL_DUELS: u64 = 120;
-const FULL_LOCKSTEP: u64 = 360;
-const FULL_HAND_OFFS: u64 = 1080;
+const FULL_SCENES: u64 = 60;
+const FULL_DUELS: u64 = 60;
+const FULL_LOCKSTEP: u64 = 180;
+const FULL_HAND_OFFS: u64 = 900;
 
 /// Hand-offs of a full campaign, unless its time is over before.
 const FULL: u64 = 100_000_000;
