@@ -48,6 +48,7 @@ pub const LIVING: &[Named] = list![
     two_slots_lap_without_overwriting,
     no_message_is_torn,
     a_batch_arrives_in_order_in_parts,
+    what_was_sent_one_by_one_arrives_in_a_batch,
     a_reservation_is_sent_whole_or_not_at_all,
     a_guard_keeps_its_slot,
     a_forgotten_guard_keeps_its_slot_until_the_next_operation,
@@ -116,6 +117,17 @@ pub fn a_batch_arrives_in_order_in_parts() -> Model {
         DRAIN,
     );
     Model { script, bounds: Bounds::none(), floor: 910, kind: Messages(1) }
+}
+
+/// Guards PUBLISH for each message that a batch receives: a batch that is sent writes all its
+/// messages before the first stamp.
+pub fn what_was_sent_one_by_one_arrives_in_a_batch() -> Model {
+    let script = script(
+        2,
+        &[receiver(&[RecvMany(3), RecvMany(3)]), sender(&[Send(1), Send(2), Send(3)])],
+        DRAIN,
+    );
+    Model { script, bounds: Bounds::none(), floor: 300, kind: Messages(1) }
 }
 
 /// Guards PUBLISH at commit. Permitted: nothing of an aborted one is ever seen.

@@ -14,6 +14,7 @@ check_each! {
     two_slots_lap_without_overwriting,
     no_message_is_torn,
     a_batch_arrives_in_order_in_parts,
+    what_was_sent_one_by_one_arrives_in_a_batch,
     a_reservation_is_sent_whole_or_not_at_all,
     a_guard_keeps_its_slot,
     a_forgotten_guard_keeps_its_slot_until_the_next_operation,
