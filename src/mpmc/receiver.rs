@@ -293,7 +293,7 @@ impl<M: Payload + ?Sized, A: Trust> Receiver<M, A> {
         if !cfg!(loom) && !self.kept && !self.stirs() {
             // A peer that runs answers within a few looks at the slot alone. What `take` looks at
             // besides is in the senders' hands: the tail, and their seats.
-            let next = self.last.position + 1;
+            let next = self.last.position.wrapping_add(1);
             if self.pace.keeps_off(next.saturating_sub(self.empty_at)) {
                 endpoint::keep_off();
             }
