@@ -316,6 +316,19 @@ fn a_streams_fault_is_the_handles_alone() {
     }
 }
 
+#[test]
+fn a_streams_sender_that_is_poisoned_can_not_finish() {
+    for place in PLACES {
+        let (_site, mut sender, mut receiver) = site(place, CAPACITY);
+        let fault = Fault::Corrupt(Corrupt { word: "head", value: u64::MAX });
+        let said = lie(about("head", u64::MAX), || sender.try_send(b"x"));
+        assert_eq!(said, Err(TrySendError::Fault((), fault)));
+        assert_eq!(sender.finish(), Err(SendError::Fault((), fault)));
+        assert_eq!(receiver.try_recv(&mut [0; 99]), Ok(16));
+        assert_eq!(receiver.try_recv(&mut [0]), Err(TryRecvError::Died));
+    }
+}
+
 /// With some bytes known of, the look for more meets the lie.
 #[test]
 fn a_fault_is_neither_the_end_of_a_stream_nor_a_write_of_nothing() {

@@ -19,7 +19,7 @@ use crate::slots::ControlWord;
 use crate::wait::{Event, ONE_SLEEPER};
 
 /// The one sender of a stream. Dropping it ends the stream, as [`finish`](Self::finish)
-/// does; dropping it while unwinding from a panic aborts it.
+/// does; dropping it while unwinding from a panic, or after a [`Fault::Corrupt`], aborts it.
 ///
 /// It takes `&mut self` and is `Send` but not `Sync`: one thread sends at a time. It is
 /// an [`io::Write`](std::io::Write).
@@ -277,7 +277,8 @@ impl<A: Trust> Sender<A> {
     ///
     /// # Errors
     /// [`SendError::Closed`] and [`SendError::Died`] if the receiver is known to have gone
-    /// without taking all; [`SendError::Fault`].
+    /// without taking all; [`SendError::Fault`]. One who is poisoned does not say it, and
+    /// leaves as by [`abort`](Self::abort).
     pub fn finish(mut self) -> Result<(), SendError<()>> {
         if let Err(fault) = self.gate.check(0) {
             return Err(SendError::Fault((), fault));

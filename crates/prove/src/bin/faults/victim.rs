@@ -201,9 +201,27 @@ fn use_own(cell: &Cell, home: &Home, name: &str, ring: &Ring, files: &Files, log
     next.receive(&mut receiver, log);
     // Of the same ring a second one is refused, or has a seat of its own.
     let _ = ring.sender();
+    let end = end(&mut sender, log);
     drop(sender);
     while next.got < next.sent && next.receive(&mut receiver, log) {}
-    log.refused("end", receiver.recv(SOON), &Refusal::Closed);
+    log.refused("end", receiver.recv(SOON), &end);
+}
+
+/// What comes after the last message of a sender that leaves now. A stream's sender that has
+/// met a fault can't say that this was all: its end is that of one who died.
+fn end(sender: &mut Sender, log: &mut Log) -> Refusal {
+    let Sender::Stream(sender) = sender else { return Refusal::Closed };
+    match sender.wait_for_peer(Some(Duration::ZERO)) {
+        Ok(()) => Refusal::Closed,
+        Err(WaitError::Fault(fault)) => {
+            log.error(format_args!("before the end: {fault}"));
+            Refusal::Died
+        }
+        Err(why) => {
+            log.wrong(format_args!("before the end: {why}, and the other is there"));
+            Refusal::Closed
+        }
+    }
 }
 
 /// Where the numbers are.
