@@ -69,15 +69,29 @@ impl Heirs {
 
     /// Ends it.
     pub fn go(&self) {
-        if let (Ok(pid @ 1..), 1) = (i32::try_from(self.0[1].get()), self.0[0].get()) {
-            let pid = Pid::from_raw(pid);
-            let _ = kill(pid, Signal::SIGKILL);
-            // Its parent is dead, so it is ours.
-            let _ = waitpid(pid, None);
+        match (i32::try_from(self.0[1].get()), self.0[0].get()) {
+            (Ok(pid @ 1..), 1) => bury(Pid::from_raw(pid)),
+            // The life was killed between having it and saying so.
+            (_, 1) => children().into_iter().for_each(bury),
+            _ => {}
         }
         self.0[0].set(0);
         self.0[1].set(0);
     }
+}
+
+/// Ends one whose parent is dead, and who is ours for that.
+fn bury(pid: Pid) {
+    let _ = kill(pid, Signal::SIGKILL);
+    let _ = waitpid(pid, None);
+}
+
+/// Our children: those of the dead among them.
+fn children() -> Vec<Pid> {
+    let own = std::process::id();
+    let list = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+    let pids = list.unwrap_or_default();
+    pids.split_whitespace().filter_map(|pid| pid.parse().ok().map(Pid::from_raw)).collect()
 }
 
 /// Lives, and is killed.
