@@ -1,5 +1,7 @@
 //! The verbs of a ring of frames, one by one, in one process.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use annulus::frames::{Receiver, Ring, Sender};
@@ -31,7 +33,7 @@ fn frames_come_in_the_order_in_which_they_were_sent() {
         first.append(&[lap; 3]);
         first.append(&[0xff; 2]);
         assert_eq!((first.written(), first.capacity()), (5, 10_000));
-        first.send().unwrap();
+        first.send_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(recv(&mut receiver), [lap; 7]);
         assert_eq!(recv(&mut receiver), [lap, lap, lap, 0xff, 0xff]);
         assert_eq!(receiver.try_recv().err(), Some(TryRecvError::Empty));
@@ -143,4 +145,35 @@ fn a_ring_of_frames_is_opened_as_one_and_as_nothing_else() {
     let max = Ring::options().max_len(9_999).from_fd(fd()).err();
     assert!(matches!(max, Some(Error::Mismatch { field: Field::MessageSize, .. })));
     assert_eq!(Ring::options().create_heap().unwrap().capacity(), 8);
+}
+
+#[test]
+fn a_send_that_a_liar_keeps_waiting_ends_by_its_timeout_and_gives_the_frame_back() {
+    let ring = ring(4);
+    let (mut sender, mut receiver) = (ring.sender().unwrap(), ring.receiver().unwrap());
+    for number in 0..4 {
+        send(&mut sender, &[number]);
+        assert_eq!(recv(&mut receiver), [number]);
+    }
+    // The slots of handles, 32 bytes each, are free for positions 4 to 7: the words `p << 2`.
+    let segment = File::from(ring.segment_fd().unwrap().try_clone_to_owned().unwrap());
+    let mut bytes = vec![0; 16 * 1024];
+    segment.read_exact_at(&mut bytes, 0).unwrap();
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let are_slots = |at: &usize| (0..4).all(|i| word(at + 32 * i) == (4 + i as u64) << 2);
+    let slots = (0..8 * 1024).step_by(8).find(are_slots).unwrap();
+    // Somebody says that the lap before has not been received yet.
+    for i in 0..4_u64 {
+        segment.write_all_at(&(i << 2 | 1).to_le_bytes(), slots as u64 + 32 * i).unwrap();
+    }
+    let mut frame = sender.take().unwrap();
+    frame.append(b"kept");
+    let refused = frame.send_timeout(Duration::from_millis(30)).unwrap_err();
+    assert_eq!(refused.reason, SendError::Timeout(()));
+    assert_eq!(refused.frame.written(), 4);
+    for i in 0..4_u64 {
+        segment.write_all_at(&((4 + i) << 2).to_le_bytes(), slots as u64 + 32 * i).unwrap();
+    }
+    refused.frame.send_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(recv(&mut receiver), b"kept");
 }
