@@ -22,7 +22,7 @@ fn site(capacity: u64, seats: u64) -> Site<u64> {
 /// A receiver that reads a message and dies under the guard.
 fn die_reading(mut receiver: Receiver<u64>) {
     let read = move || {
-        std::mem::forget(receiver.recv_ref().unwrap());
+        std::mem::forget(receiver.try_recv_ref().unwrap());
         receiver.try_recv()
     };
     // Counter, word, claim, counter, word again, length or bytes; then the release.
