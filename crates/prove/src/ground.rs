@@ -173,3 +173,20 @@ pub fn more(now: &[String], then: &[String]) -> Vec<String> {
     });
     more
 }
+
+/// Gives this process mounts of its own, by a user namespace if need be.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn own_mounts() -> std::io::Result<()> {
+    use nix::sched::{CloneFlags, unshare};
+
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    if unshare(CloneFlags::CLONE_NEWNS).is_err() {
+        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
+        std::fs::write("/proc/self/setgroups", "deny")?;
+        std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+        std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
+    }
+    Ok(())
+}

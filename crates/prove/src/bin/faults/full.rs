@@ -13,8 +13,8 @@ use std::os::fd::AsRawFd;
 use std::{io, ptr};
 
 use annulus::{Error, Options, RingKind, WaitMethod, broadcast, frames, mpmc, spsc, stream};
+use annulus_prove::ground;
 use annulus_prove::rings::{Kind, Shape};
-use nix::sched::{CloneFlags, unshare};
 
 use crate::cell::{Home, LONG, SLICE};
 
@@ -53,13 +53,7 @@ pub fn run(home: &Home) -> Vec<String> {
 
 /// A small one of this process's own.
 fn mount(folder: &str) -> io::Result<()> {
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    if unshare(CloneFlags::CLONE_NEWNS).is_err() {
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
-        fs::write("/proc/self/setgroups", "deny")?;
-        fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-        fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
-    }
+    ground::own_mounts()?;
     let call = |kind: &str, target: &str, flags, data: &str| {
         let [kind, target, data] = [kind, target, data].map(|it| CString::new(it).expect("text"));
         let data = if data.is_empty() { ptr::null() } else { data.as_ptr().cast() };

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::{fs, io, ptr};
 
-use nix::sched::{CloneFlags, unshare};
+use annulus_prove::ground;
 
 /// What is in it.
 #[derive(Clone, Debug)]
@@ -18,13 +18,7 @@ pub struct Used {
 /// Gives this process one, if the machine allows it: a mount namespace, by a user namespace
 /// if need be.
 pub fn enter() -> io::Result<()> {
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    if unshare(CloneFlags::CLONE_NEWNS).is_err() {
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
-        fs::write("/proc/self/setgroups", "deny")?;
-        fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-        fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
-    }
+    ground::own_mounts()?;
     // Nothing mounted here may reach the namespace that was left.
     mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)?;
     mount(c"tmpfs", c"/dev/shm", libc::MS_NOSUID | libc::MS_NODEV)
