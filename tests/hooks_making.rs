@@ -12,7 +12,9 @@ use std::ptr::NonNull;
 
 use annulus::hooks::{Op, kill_before, trace};
 use annulus::spsc::Ring;
-use annulus::{Error, Field, Observer, Options, SeatState, Segment};
+use annulus::{
+    Error, Field, Observer, Options, RingKind, SeatState, Segment, broadcast, frames, mpmc, stream,
+};
 use memmap2::MmapMut;
 use segments::{Refusal, SPOTS, refusal};
 
@@ -82,14 +84,15 @@ fn adopt(memory: &mut MmapMut) -> Segment {
     unsafe { Segment::from_mapping(base, memory.len(), None, Box::new(())) }.unwrap()
 }
 
-#[test]
-fn memory_in_which_a_maker_was_killed_is_no_segment() {
-    hooks::quiet();
+/// Makes a ring in memory, killed before each of his accesses in turn; `works` uses one that
+/// was made in the same memory afterwards.
+fn killed_in_memory<R: RingKind>(options: &Options<R>, works: fn(&R)) {
+    let len = usize::try_from(options.segment_len().unwrap()).unwrap();
     for k in 1.. {
-        let mut memory = MmapMut::map_anon(4096).unwrap();
+        let mut memory = MmapMut::map_anon(len).unwrap();
         let segment = adopt(&mut memory);
-        let made = kill_before(k, || options().create_in(segment).map(drop));
-        let opened = options().open_in(adopt(&mut memory)).map(drop);
+        let made = kill_before(k, || options.create_in(segment).map(drop));
+        let opened = options.open_in(adopt(&mut memory)).map(drop);
         if made.is_some() {
             opened.unwrap();
             break;
@@ -97,8 +100,38 @@ fn memory_in_which_a_maker_was_killed_is_no_segment() {
         assert!(matches!(refusal(opened), Refusal::Mismatch(Field::Magic, ..)), "at {k}");
         // Whoever owns the memory may clear it and begin again.
         memory[..128].fill(0);
-        let ring = options().create_in(adopt(&mut memory)).unwrap();
+        works(&options.create_in(adopt(&mut memory)).unwrap());
+        options.open_in(adopt(&mut memory)).unwrap();
+    }
+}
+
+#[test]
+fn memory_in_which_a_maker_was_killed_is_no_segment() {
+    hooks::quiet();
+    killed_in_memory(&options(), |ring| {
         ring.sender().unwrap().send(7).unwrap();
         assert_eq!(ring.receiver().unwrap().recv(), Ok(7));
-    }
+    });
+    killed_in_memory(&stream::Ring::options().capacity(16), |ring| {
+        ring.sender().unwrap().send(b"7").unwrap();
+        assert_eq!(ring.receiver().unwrap().recv(&mut [0; 4]), Ok(1));
+    });
+    killed_in_memory(&mpmc::Ring::<u64>::options().capacity(4).seats(2), |ring| {
+        let mut receiver = ring.receiver().unwrap();
+        ring.sender().unwrap().send(7).unwrap();
+        assert_eq!(receiver.recv(), Ok(7));
+    });
+    killed_in_memory(&broadcast::Ring::<u64>::options().capacity(4).seats(2), |ring| {
+        let mut receiver = ring.receiver().unwrap();
+        ring.sender().unwrap().send(7).unwrap();
+        assert_eq!(receiver.recv(), Ok(7));
+    });
+    killed_in_memory(&frames::Ring::options().capacity(4).seats(2).max_len(8), |ring| {
+        let mut receiver = ring.receiver().unwrap();
+        let mut sender = ring.sender().unwrap();
+        let mut frame = sender.take().unwrap();
+        frame.append(b"7");
+        assert!(frame.send().is_ok());
+        assert_eq!(receiver.recv().unwrap().to_vec(), b"7");
+    });
 }

@@ -242,8 +242,14 @@ pub fn named(name: &str) -> Option<&'static Campaign> {
 }
 
 /// Files of tests/ that kill before each access.
-const ACCESSES: &[&str] =
-    &["hooks_kills", "stream_kills_hooks", "mpmc_hooks", "broadcast_hooks", "frames_hooks"];
+const ACCESSES: &[&str] = &[
+    "hooks_kills",
+    "hooks_making",
+    "stream_kills_hooks",
+    "mpmc_hooks",
+    "broadcast_hooks",
+    "frames_hooks",
+];
 
 /// Files of tests/ about who may open what, and who is alive.
 const STRANGERS: &[&str] = &[

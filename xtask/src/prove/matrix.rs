@@ -123,7 +123,7 @@ pub const ROWS: &[Row] = &[
     blind("TrustsPids", &["strangers"]).file("segment_observer"),
     blind("NoDescriptorPanics", &["faults"]),
     blind("NotedWithoutLock", &["instructions"]),
-    blind("MagicFirst", &[]).missed(&["accesses"]),
+    blind("MagicFirst", &["accesses"]).file("hooks_making"),
     blind("NamedTooEarly", &["instructions", "strangers"]).file("segment_making"),
     blind("NoNameCheck", &["strangers"]).file("segment_unused_moments"),
     blind("RemovesWhateverIsThere", &["strangers"]).file("segment_unused_moments"),
