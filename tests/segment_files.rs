@@ -5,13 +5,16 @@ mod segments;
 mod support;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, chown, symlink};
+use std::os::unix::fs::{chown, symlink};
 use std::os::unix::net::UnixListener;
 
 use annulus::spsc::Ring;
 use annulus::{Error, Field, Found, Observer};
 use nix::sys::stat::Mode;
 use segments::{Refusal, SPOTS, Spot, no_file, refusal, too_short};
+use support::{Family, Role};
+
+support::roles! { meets_a_fifo }
 
 /// What participants and observers say of what stands there: the same, and nothing
 /// changes. Also, nobody makes anything over it.
@@ -109,21 +112,26 @@ fn a_file_longer_than_any_segment_is_refused() {
 }
 
 #[test]
-fn a_ring_of_holes_is_a_ring() {
-    // As a copy that leaves zeros out makes it: the words are there, the memory not yet.
+fn a_ring_of_holes_is_a_ring_and_is_not_filled_by_being_opened() {
+    // As a copy that leaves zeros out makes it: the words are there, the memory not yet. It is
+    // for those who use it to fill, not for those who open it.
+    type Large = [u64; 4096];
+    let options = Ring::<Large>::options().capacity(8);
     for spot in SPOTS {
-        let (bytes, spot) = (ring(), spot());
-        let file = File::create_new(&spot.path).unwrap();
-        spot.chmod(0o600);
-        file.set_len(bytes.len() as u64).unwrap();
-        for (at, word) in bytes.chunks(8).enumerate() {
-            if word.iter().any(|byte| *byte != 0) {
-                file.write_all_at(word, at as u64 * 8).unwrap();
-            }
+        let (whole, spot) = (spot(), spot());
+        options.create_new(&whole.address).unwrap();
+        let spot = spot.with_holes(&whole.bytes());
+        let before = spot.traits();
+        assert!(spot.memory() < options.segment_len().unwrap() / 2, "holes are holes");
+        let ring = options.open(&spot.address).unwrap();
+        let made = options.open_or_create(&spot.address).unwrap();
+        let seen = Observer::open(&spot.address).unwrap();
+        assert_eq!(spot.traits(), before, "nothing is changed");
+        for n in 0..9 {
+            ring.sender().unwrap().send([n; 4096]).unwrap();
+            assert_eq!(seen.len(), 1);
+            assert_eq!(made.receiver().unwrap().recv(), Ok([n; 4096]));
         }
-        let ring = spot.open().unwrap();
-        ring.sender().unwrap().send(7).unwrap();
-        assert_eq!(ring.receiver().unwrap().recv(), Ok(7));
     }
 }
 
@@ -137,10 +145,6 @@ fn what_is_no_file_is_refused() {
         not_made_over(&spot);
         fs::remove_dir(&spot.path).unwrap();
 
-        nix::unistd::mkfifo(&spot.path, Mode::S_IRWXU).unwrap();
-        assert_eq!(said_of(&spot), no_file("not a regular file"));
-        fs::remove_file(&spot.path).unwrap();
-
         let socket = UnixListener::bind(&spot.path).unwrap();
         assert_eq!(said_of(&spot), no_file("a directory, socket or device"));
         drop(socket);
@@ -149,6 +153,62 @@ fn what_is_no_file_is_refused() {
     assert_eq!(refusal(Ring::<u64>::open(device)), no_file("not a regular file"));
     assert_eq!(refusal(Observer::open(device)), no_file("not a regular file"));
     assert_eq!(refusal(Ring::<u64>::options().create_new(device)), Refusal::AlreadyExists);
+}
+
+/// Meets a FIFO that nobody has open, with every verb. The watchdog ends one who waits.
+fn meets_a_fifo(role: &mut Role) {
+    // A process that has a ring elsewhere.
+    let _own = Ring::<u64>::options().capacity(8).create_heap().unwrap();
+    let spot = Spot::lent(role.argument(0));
+    assert_eq!(said_of(&spot), no_file("not a regular file"));
+    assert_eq!(refusal(Observer::open_guarded(&spot.address)), no_file("not a regular file"));
+    assert_eq!(refusal(annulus::unlink_unused(&spot.address)), no_file("not a regular file"));
+    refusal(annulus::unlink(&spot.address));
+    role.say("refused");
+}
+
+#[test]
+fn a_fifo_is_refused_and_nobody_waits_for_its_other_end() {
+    let family = Family::new();
+    for spot in SPOTS {
+        let spot = spot();
+        nix::unistd::mkfifo(&spot.path, Mode::S_IRWXU).unwrap();
+        let before = spot.traits();
+        let mut child = family.child(meets_a_fifo).arg(&spot.address).spawn();
+        child.expect("refused");
+        child.wait_ok();
+        assert_eq!(spot.traits(), before, "nothing is changed");
+    }
+}
+
+#[test]
+fn a_name_is_removed_if_a_segment_stands_there_of_whatever_sort_and_not_otherwise() {
+    let removed = |spot: &Spot| annulus::unlink(&spot.address).map_err(Refusal::from);
+    for spot in SPOTS {
+        // Nothing, text, another file's beginning, zeros, and a segment's but for its magic.
+        let tail = &ring()[8..];
+        for bytes in [b"", &b"annulus"[..], b"annulus!", b"\x7fELF\x02\x01\x01\0", &[0; 4096], tail]
+        {
+            let spot = spot().with_bytes(bytes);
+            let before = spot.traits();
+            assert!(matches!(removed(&spot), Err(Refusal::Mismatch(Field::Magic, ..))));
+            assert_eq!(spot.traits(), before, "nothing is changed");
+        }
+        // One that was cut off, and one of a version to come.
+        let later = [&ring()[..8], &[9; 888]].concat();
+        for bytes in [&ring(), &ring()[..100], &later] {
+            let spot = spot().with_bytes(bytes);
+            assert_eq!(removed(&spot), Ok(()));
+            assert!(spot.neighbours().is_empty());
+        }
+        let spot = spot();
+        fs::create_dir(&spot.path).unwrap();
+        assert!(removed(&spot).is_err() && spot.path.is_dir());
+        fs::remove_dir(&spot.path).unwrap();
+        let socket = UnixListener::bind(&spot.path).unwrap();
+        assert!(removed(&spot).is_err() && spot.path.exists());
+        drop(socket);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use annulus::Error;
@@ -54,6 +54,15 @@ impl Spot {
         Self { address, path, _name: None, _folder: Some(folder) }
     }
 
+    /// Somebody else's, by its address: nothing is gone on drop.
+    pub fn lent(address: &str) -> Self {
+        let path = match address.split_once(':').expect("an address") {
+            ("shm", name) => Path::new("/dev/shm").join(name),
+            (_, path) => path.into(),
+        };
+        Self { address: address.to_owned(), path, _name: None, _folder: None }
+    }
+
     /// A ring of `u64`, 8 slots, is there.
     pub fn with_ring(self) -> Self {
         Ring::<u64>::options().capacity(8).create_new(&self.address).unwrap();
@@ -64,6 +73,21 @@ impl Spot {
     pub fn with_bytes(self, bytes: &[u8]) -> Self {
         fs::write(&self.path, bytes).unwrap();
         self.chmod(0o600);
+        self
+    }
+
+    /// The same, in a file that has no memory where a page of them would be zeros.
+    pub fn with_holes(self, bytes: &[u8]) -> Self {
+        let file = fs::File::create_new(&self.path).unwrap();
+        self.chmod(0o600);
+        file.set_len(bytes.len() as u64).unwrap();
+        for (page, at) in bytes.chunks(4096).zip((0..).step_by(4096)) {
+            if page.iter().any(|byte| *byte != 0) {
+                file.write_all_at(page, at).unwrap();
+            }
+        }
+        // Some file systems count a file's memory later otherwise.
+        file.sync_all().unwrap();
         self
     }
 
@@ -80,6 +104,11 @@ impl Spot {
     /// Opens it as a ring of `u64`.
     pub fn open(&self) -> Result<Ring<u64>, Error> {
         Ring::open(&self.address)
+    }
+
+    /// How many bytes of memory or disk it has.
+    pub fn memory(&self) -> u64 {
+        fs::metadata(&self.path).unwrap().blocks() * 512
     }
 
     /// What can be seen of what is there. Links are not followed.

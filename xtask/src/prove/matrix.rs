@@ -44,7 +44,7 @@ impl Row {
 /// The matrix. What each bug does is said in src/atomic/bug.rs.
 pub const ROWS: &[Row] = &[
     blind("FollowsLinks", &["strangers"]).file("segment_files"),
-    blind("WaitsForFifo", &["attacker"]).missed(&["strangers"]).file("segment_files"),
+    blind("WaitsForFifo", &["strangers", "attacker"]).file("segment_files"),
     blind("InterruptedAllocationFails", &["faults"]),
     blind("SparseIfFull", &["strangers", "faults"]).file("segment_making"),
     blind("LockThroughShared", &["strangers"]).file("seats"),
@@ -129,7 +129,7 @@ pub const ROWS: &[Row] = &[
     blind("RemovesWhateverIsThere", &["strangers"]).file("segment_unused_moments"),
     blind("UnusedDespiteSeats", &["strangers"]).file("segment_unused"),
     blind("MakerNotAttached", &["strangers"]).file("segment_unused"),
-    blind("UnlinksAnything", &[]).missed(&["strangers"]),
+    blind("UnlinksAnything", &["strangers"]).file("segment_files"),
     blind("RenameReplaces", &["strangers"]).file("segment_making"),
     blind("WaitsForRemover", &[]).missed(&["strangers"]).file("segment_unused_moments"),
     blind("OpensOrCreatesForEver", &["strangers"]),
@@ -139,7 +139,7 @@ pub const ROWS: &[Row] = &[
     blind("GuardAfterParse", &["attacker"]),
     blind("GuardsWholePages", &["attacker"]),
     blind("SealsNotRequired", &["strangers"]).file("segment_memfd"),
-    blind("FillsSparseFiles", &[]).missed(&["strangers"]),
+    blind("FillsSparseFiles", &["strangers"]).file("segment_files"),
     blind("NoOwnerCheck", &["strangers"]).file("segment_files"),
     blind("NoModeCheck", &["strangers"]).file("segment_files"),
     blind("ModeLeftAsMade", &["strangers"]).file("segment_making"),
