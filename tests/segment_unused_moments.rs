@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use segments::{Refusal, SPOTS, Spot, refusal};
 use support::{Family, Role, random_name};
 
-support::roles! { is_killed_removing }
+support::roles! { meets_a_remover, is_killed_removing }
 
 /// The result, or leaves the test out where there are no filters of system calls.
 macro_rules! or_skip {
@@ -129,18 +129,30 @@ fn a_name_that_is_gone_before_its_removal_is_not_found() {
     }
 }
 
+/// Meets a remover who goes no further. The watchdog ends one who waits for him.
+fn meets_a_remover(role: &mut Role) {
+    let (spot, answers) = (Spot::lent(role.argument(0)), role.counter("answers"));
+    let in_use = Refusal::Other(format!("{}: in use", spot.address));
+    assert_eq!(refusal(spot.open()), in_use);
+    answers.add(1);
+    let made = Ring::<u64>::options().open_or_create(&spot.address);
+    assert_eq!(refusal(made), in_use);
+    answers.add(1);
+    assert!(is_in_use(annulus::unlink_unused(&spot.address)), "it is another's to remove");
+    Observer::open(&spot.address).unwrap();
+    role.say("not kept");
+}
+
 #[test]
 fn while_a_remover_is_stopped_openers_give_up_and_observers_do_not_care() {
+    let family = Family::new();
     for spot in SPOTS {
         let spot = spot().with_ring();
         let remove = || annulus::unlink_unused(&spot.address);
         let meanwhile = || {
-            let in_use = Refusal::Other(format!("{}: in use", spot.address));
-            assert_eq!(refusal(spot.open()), in_use);
-            let made = Ring::<u64>::options().open_or_create(&spot.address);
-            assert_eq!(refusal(made), in_use);
-            assert!(is_in_use(annulus::unlink_unused(&spot.address)), "it is another's to remove");
-            Observer::open(&spot.address).unwrap();
+            let mut child = family.child(meets_a_remover).arg(&spot.address).spawn();
+            child.expect("not kept");
+            child.wait_ok();
         };
         or_skip!(right_before(UNLINK, remove, meanwhile)).unwrap();
         assert_eq!(refusal(spot.open()), Refusal::NotFound);
