@@ -61,15 +61,22 @@ fn change(header: &mut [u8], input: &mut Input<'_>) {
 
 /// What a kind of ring does with what was opened.
 trait Used: RingKind {
-    fn make() -> Options<Self>;
+    const CAPACITY: u64;
+    /// Options that take the capacity which is there.
+    fn any() -> Options<Self>;
+    fn make() -> Options<Self> {
+        Self::any().capacity(Self::CAPACITY)
+    }
     fn use_it(&self, capacity: &mut u64) -> Result<(), Error>;
 }
 
 /// Sends and receives a little, by all who can be had.
 macro_rules! used {
-    ($ring:ty, $options:expr, $one:ident, $other:ident, $use:expr) => {
+    ($ring:ty, $capacity:expr, $options:expr, $one:ident, $other:ident, $use:expr) => {
         impl Used for $ring {
-            fn make() -> Options<Self> {
+            const CAPACITY: u64 = $capacity;
+
+            fn any() -> Options<Self> {
                 patient($options)
             }
 
@@ -86,32 +93,28 @@ macro_rules! used {
     };
 }
 
-used!(spsc::Ring<Words>, Self::options().capacity(4), one, other, {
+used!(spsc::Ring<Words>, 4, Self::options(), one, other, {
     (one.try_send([1; 2]), other.try_recv())
 });
-used!(spsc::Ring<[u8]>, Self::options().capacity(4).max_len(16), one, other, {
+used!(spsc::Ring<[u8]>, 4, Self::options().max_len(16), one, other, {
     (one.try_send(b"1"), other.try_recv(&mut [0; 64]))
 });
-used!(stream::Ring, Self::options().capacity(16), one, other, {
+used!(stream::Ring, 16, Self::options(), one, other, {
     (one.try_send(b"1234567"), other.try_recv(&mut [0; 64]))
 });
-used!(mpmc::Ring<Words>, Self::options().capacity(4).seats(2), one, other, {
+used!(mpmc::Ring<Words>, 4, Self::options().seats(2), one, other, {
     (one.try_send([1; 2]), other.try_recv())
 });
-used!(mpmc::Ring<[u8]>, Self::options().capacity(4).seats(2).max_len(16), one, other, {
+used!(mpmc::Ring<[u8]>, 4, Self::options().seats(2).max_len(16), one, other, {
     (one.try_send(b"1"), other.try_recv(&mut [0; 64]))
 });
-used!(broadcast::Ring<Words>, Self::options().capacity(4).seats(3), one, other, {
+used!(broadcast::Ring<Words>, 4, Self::options().seats(3), one, other, {
     (one.try_send([1; 2]), other.try_recv())
 });
-used!(
-    broadcast::Ring<[u8]>,
-    Self::options().capacity(4).seats(3).max_len(16).lossless(true),
-    one,
-    other,
-    { (one.try_send(b"1"), other.try_recv(&mut [0; 64])) }
-);
-used!(frames::Ring, Self::options().capacity(2).seats(2).max_len(64), one, other, {
+used!(broadcast::Ring<[u8]>, 4, Self::options().seats(3).max_len(16).lossless(true), one, other, {
+    (one.try_send(b"1"), other.try_recv(&mut [0; 64]))
+});
+used!(frames::Ring, 2, Self::options().seats(2).max_len(64), one, other, {
     // A ring that lies can look full for ever: who sends a frame without a deadline waits.
     one.cancel_handle().cancel();
     (one.try_take().map(|frame| frame.send().is_ok()), other.try_recv().map(|it| it.to_vec()))
@@ -199,15 +202,15 @@ fn kinds(input: &mut Input<'_>) -> (usize, usize) {
     (made, if byte.is_multiple_of(8) { usize::from(byte / 8) % RINGS } else { made })
 }
 
-/// Options of an opener, who may expect something.
-fn expecting<R: Used>(input: &mut Input<'_>) -> Options<R> {
-    let options = R::make();
+/// Options of an opener, who may expect something, or else has `others`.
+fn expecting<R: Used>(input: &mut Input<'_>, others: Options<R>) -> Options<R> {
     match input.byte() {
-        0 => options.capacity(2),
-        1 => options.type_tag(7),
-        2 => options.wait_method(annulus::WaitMethod::Spin),
-        3 => options.capacity(3),
-        _ => options,
+        0 => R::make().capacity(2),
+        1 => R::make().type_tag(7),
+        2 => R::make().wait_method(annulus::WaitMethod::Spin),
+        3 => R::make().capacity(3),
+        4..128 => R::make(),
+        _ => others,
     }
 }
 
@@ -222,13 +225,13 @@ pub(super) fn header(bytes: &[u8]) {
     impl For for Opens<'_, '_> {
         fn go<R: Used + Fd>(self) {
             let Self { input, world, segment, len } = self;
-            let options = expecting::<R>(input);
+            let options = expecting(input, R::any());
             let ring = world.call(input, || options.open_in(segment));
             if let Ok(ring) = ring {
                 let mut capacity = 0;
                 let _ = world.call(input, || ring.use_it(&mut capacity));
-                // A slot takes a byte at least, and an index is masked.
-                let fits = capacity.is_power_of_two() && capacity <= len as u64;
+                let needed = R::any().capacity(capacity).segment_len();
+                let fits = needed.is_ok_and(|needed| needed <= len as u64);
                 assert!(fits, "a capacity of {capacity} in {len} bytes");
             }
         }
@@ -279,8 +282,10 @@ pub(super) fn open(bytes: &[u8]) {
     impl For for Opens<'_, '_> {
         fn go<R: Used + Fd>(self) {
             let Self { input, path, address } = self;
-            let options = expecting::<R>(input);
             let way = input.below(9);
+            // Those who may make one: a small one.
+            let others = if matches!(way, 2 | 5) { R::make() } else { R::any() };
+            let options = expecting(input, others);
             let fd = || File::options().read(true).write(true).open(&path).map(OwnedFd::from);
             // Mapped memory: what lies there is told by the file, and the loads are true.
             let world = World::new(input, Place { base: 8, len: 8 }, 4, ACCESSES);
