@@ -196,7 +196,7 @@ pub const CAMPAIGNS: &[Campaign] = &[
     campaign("leaks", "crash and open again, thousands of times", "4", Runs::Program),
     campaign(
         "accesses",
-        "a kill before each access to shared memory, in one process",
+        "a kill before each access to shared memory, or a whole call of another, in one process",
         "1, 2, 3",
         Runs::Tests(ACCESSES),
     ),
@@ -241,10 +241,11 @@ pub fn named(name: &str) -> Option<&'static Campaign> {
     CAMPAIGNS.iter().find(|campaign| campaign.name == name)
 }
 
-/// Files of tests/ that kill before each access.
+/// Files of tests/ that kill before each access, or let another in.
 const ACCESSES: &[&str] = &[
     "hooks_kills",
     "hooks_making",
+    "interleave",
     "stream_kills_hooks",
     "mpmc_hooks",
     "broadcast_hooks",
