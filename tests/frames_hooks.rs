@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use annulus::frames::Ring;
+use annulus::frames::{Frame, Ring, Sender};
 use annulus::hooks::kill_before;
 use annulus::{SendError, TryRecvError};
 
 const BUFFERS: u64 = 4;
 const SLICE: Duration = Duration::from_millis(2);
 
-fn ring() -> Ring {
-    let options = Ring::options().capacity(BUFFERS).max_len(64).seats(3).slice(SLICE);
+fn ring(seats: u64) -> Ring {
+    let options = Ring::options().capacity(BUFFERS).max_len(64).seats(seats).slice(SLICE);
     options.create_memfd("frames").unwrap()
 }
 
@@ -19,14 +19,16 @@ fn ring() -> Ring {
 fn all_come_back(ring: &Ring) {
     let mut sender = ring.sender().unwrap();
     let _company = ring.receiver().unwrap();
-    let patient = Duration::from_secs(20);
-    let take = |_| match sender.take_timeout(patient) {
+    let frames: Vec<_> = (0..BUFFERS).map(|_| taken(&mut sender)).collect();
+    drop(frames);
+}
+
+fn taken(sender: &mut Sender) -> Frame {
+    match sender.take_timeout(Duration::from_secs(20)) {
         Ok(frame) => frame,
         Err(SendError::Timeout(())) => panic!("a buffer did not come back"),
         Err(other) => panic!("{other}"),
-    };
-    let frames: Vec<_> = (0..BUFFERS).map(take).collect();
-    drop(frames);
+    }
 }
 
 /// Everything that can be received, the dead one's seat settled by who looks for it.
@@ -41,37 +43,48 @@ fn received(ring: &Ring) -> Vec<(Vec<u8>, bool)> {
     }
 }
 
+/// A sender of two frames, killed before access `k`; whether it was.
+fn killed_while_it_sends(ring: &Ring, k: u64) -> bool {
+    let mut sender = ring.sender().unwrap();
+    let step = move || {
+        let mut one = sender.take().unwrap();
+        let mut two = sender.take().unwrap();
+        two.append(b"two");
+        two.send().unwrap();
+        one.append(b"one, ");
+        one.append(b"whole");
+        one.send().unwrap();
+        sender
+    };
+    kill_before(k, step).is_none()
+}
+
+/// Of what it sent, how many frames come: whole, unmarked, in order, before `after`.
+fn arrived(ring: &Ring, sent_after: bool, k: u64) -> usize {
+    let mut got = received(ring);
+    if sent_after {
+        assert_eq!(got.pop(), Some((b"after".to_vec(), false)), "after {k}");
+    }
+    for (frame, expected) in got.iter().zip([&b"two"[..], b"one, whole"]) {
+        assert_eq!(*frame, (expected.to_vec(), false));
+    }
+    got.len()
+}
+
 #[test]
 fn a_sender_killed_anywhere_has_sent_a_frame_whole_or_not_at_all() {
     let mut killed = 0;
     for k in 1.. {
-        let ring = ring();
+        let ring = ring(3);
         let mut living = ring.sender().unwrap();
-        let mut sender = ring.sender().unwrap();
-        let step = move || {
-            let mut one = sender.take().unwrap();
-            let mut two = sender.take().unwrap();
-            two.append(b"two");
-            two.send().unwrap();
-            one.append(b"one, ");
-            one.append(b"whole");
-            one.send().unwrap();
-            sender
-        };
-        let done = kill_before(k, step);
+        let was = killed_while_it_sends(&ring, k);
         let mut frame = living.take().unwrap();
         frame.append(b"after");
         frame.send().unwrap();
-        let got = received(&ring);
-        let expected = [&b"two"[..], b"one, whole"];
-        let count = got.len() - 1;
-        assert_eq!(got[count], (b"after".to_vec(), false), "after {k}");
-        for (frame, expected) in got[..count].iter().zip(expected) {
-            assert_eq!(*frame, (expected.to_vec(), false));
-        }
+        let count = arrived(&ring, true, k);
         drop(living);
         all_come_back(&ring);
-        if done.is_some() {
+        if !was {
             assert_eq!(count, 2);
             break;
         }
@@ -80,11 +93,41 @@ fn a_sender_killed_anywhere_has_sent_a_frame_whole_or_not_at_all() {
     assert!(killed > 20, "{killed}");
 }
 
+/// What was sent is there, whether or not somebody has looked for the dead one's buffers
+/// before it is received.
+#[test]
+fn who_takes_back_a_dead_senders_buffers_leaves_those_that_it_had_sent() {
+    for k in 1.. {
+        let undisturbed = ring(3);
+        let mut was = killed_while_it_sends(&undisturbed, k);
+        let sent = arrived(&undisturbed, false, k);
+        // One seat: whoever comes sits where the dead one sat.
+        for seats in [1, 3] {
+            let ring = ring(seats);
+            was &= killed_while_it_sends(&ring, k);
+            let mut sender = ring.sender().unwrap();
+            let _company = ring.receiver().unwrap();
+            let frames: Vec<_> = (sent as u64..BUFFERS).map(|_| taken(&mut sender)).collect();
+            // None but those that were sent is in use now.
+            let more = sender.take_timeout(5 * SLICE).err();
+            assert!(sent == 0 || more == Some(SendError::Timeout(())), "after {k}: {more:?}");
+            drop((frames, sender, _company));
+            assert_eq!(arrived(&ring, false, k), sent, "after {k}");
+            all_come_back(&ring);
+        }
+        if !was {
+            assert_eq!(sent, 2);
+            assert!(k > 20, "{k}");
+            break;
+        }
+    }
+}
+
 #[test]
 fn a_receiver_killed_anywhere_loses_at_most_the_frame_in_its_hands() {
     let mut killed = 0;
     for k in 1.. {
-        let ring = ring();
+        let ring = ring(3);
         let mut sender = ring.sender().unwrap();
         for number in 0..3_u8 {
             let mut frame = sender.take().unwrap();
@@ -125,7 +168,7 @@ fn a_receiver_killed_anywhere_loses_at_most_the_frame_in_its_hands() {
 
 #[test]
 fn nothing_is_received_of_a_ring_that_nobody_sends_to() {
-    let ring = ring();
+    let ring = ring(3);
     let mut receiver = ring.receiver().unwrap();
     assert_eq!(receiver.try_recv().err(), Some(TryRecvError::Empty));
 }
