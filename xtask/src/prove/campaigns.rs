@@ -202,8 +202,8 @@ pub const CAMPAIGNS: &[Campaign] = &[
     ),
     campaign(
         "strangers",
-        "who may open what, who is alive, and what stands in the way",
-        "5, 11, 12",
+        "who may open what, who is alive, what stands in the way, and what is cut off",
+        "5, 9, 11, 12",
         Runs::Tests(STRANGERS),
     ),
     campaign(
@@ -252,8 +252,9 @@ const ACCESSES: &[&str] = &[
     "frames_hooks",
 ];
 
-/// Files of tests/ about who may open what, and who is alive.
+/// Files of tests/ about who may open what, who is alive, and files that others change.
 const STRANGERS: &[&str] = &[
+    "segment_cut",
     "segment_files",
     "segment_header",
     "segment_making",
