@@ -9,6 +9,9 @@
 //! There is no second spelling of the rings here: what may come of a scene is what comes of
 //! its steps one after the other.
 
+// Each test binary uses its own part of this.
+#![allow(dead_code, unused_imports)]
+
 mod actor;
 mod kinds;
 mod moment;
@@ -16,4 +19,5 @@ mod scene;
 
 pub use actor::{Kind, Op};
 pub use kinds::Cast;
+pub use moment::in_midst;
 pub use scene::{Scene, Tally};

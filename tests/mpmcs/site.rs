@@ -93,17 +93,26 @@ impl<M: Payload + ?Sized> Site<M> {
 
     /// The word at an offset of the segment.
     pub fn word(&self, at: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.file.as_ref().expect("not on the heap").read_exact_at(&mut bytes, at).unwrap();
-        u64::from_le_bytes(bytes)
+        word_in(self.file.as_ref().expect("not on the heap"), at)
     }
 
     /// How a seat stands; senders' come first.
     pub fn seat(&self, seat: u64) -> SeatWords {
-        // A seat's line: the state, the pid, the claim; see docs/format.md.
-        let line = 128 * (1 + seat);
-        SeatWords { state: self.word(line) & 0xff, claim: self.word(line + CLAIM) }
+        seat_in(self.file.as_ref().expect("not on the heap"), seat)
     }
+}
+
+fn word_in(file: &File, at: u64) -> u64 {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, at).unwrap();
+    u64::from_le_bytes(bytes)
+}
+
+/// How a seat stands in a segment.
+pub fn seat_in(file: &File, seat: u64) -> SeatWords {
+    // A seat's line: the state, the pid, the claim; see docs/format.md.
+    let line = 128 * (1 + seat);
+    SeatWords { state: word_in(file, line) & 0xff, claim: word_in(file, line + CLAIM) }
 }
 
 /// Where in a seat's line its claim is.
