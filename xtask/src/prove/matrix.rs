@@ -93,7 +93,7 @@ pub const ROWS: &[Row] = &[
     blind("ClaimClearedFirst", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("DeadMessageIsFreed", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("NoLookAtCounter", &["instructions", "accesses"]).file("mpmc_hooks"),
-    blind("RecoveringLives", &[]).missed(&["instructions"]),
+    blind("RecoveringLives", &["accesses"]).missed(&["instructions"]).file("mpmc_hooks"),
     blind("RedeliveredUnmarked", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("StalledIsEmpty", &["histories"]),
     blind("TombLeavesGap", &["histories", "accesses"]).file("mpmc_hooks"),
