@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   scribble   random words · flips · old snapshots · plausible headers · index jumps
-//!   take away  truncate · punch holes · fill the file system
+//!   take away  truncate, and back or for good · punch holes · fill the file system
 //!   hold       seats' and the attach byte's locks · futex waiters, by requeue and absorption
 //! ```
 #![allow(unsafe_code)]
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::task::{Random, Task};
 
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 11] = [
     "random",
     "flips",
     "snapshots",
@@ -25,6 +25,7 @@ pub const KINDS: [&str; 10] = [
     "futexes",
     "locks",
     "truncate",
+    "cut",
     "punch",
     "fill",
 ];
@@ -69,7 +70,7 @@ impl Attacker {
 
     /// Puts everything back, so that the victims come in again.
     fn restore(&mut self) {
-        if self.task.attack != "locks" && self.task.attack != "futexes" {
+        if !["locks", "futexes", "cut"].contains(&self.task.attack.as_str()) {
             // Where the file system is full, later.
             let _ = self.file.write_all_at(&self.first, 0);
         }
@@ -164,6 +165,17 @@ impl Attacker {
             self.file.set_len(self.len).expect("a longer file");
             self.restore();
         }
+    }
+
+    /// Leaves nothing of it, for good, when half of the time is over.
+    fn cut(&mut self) {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if self.count == 0 {
+            thread::sleep(left / 2);
+            self.file.set_len(0).expect("a shorter file");
+            self.count += 1;
+        }
+        thread::sleep(left / 8);
     }
 
     fn punch(&mut self) {
@@ -272,6 +284,7 @@ pub fn attack() {
             "futexes" => attacker.futex(base),
             "locks" => attacker.lock(),
             "truncate" => attacker.truncate(),
+            "cut" => attacker.cut(),
             "punch" => attacker.punch(),
             "fill" => attacker.fill(),
             other => panic!("{other}: unknown"),

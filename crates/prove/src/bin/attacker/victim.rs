@@ -22,6 +22,9 @@ pub const SLICE: Duration = Duration::from_millis(20);
 /// A call may be so late, beside the time in which its thread could run and did not.
 pub const GRACE: Duration = Duration::from_secs(2);
 
+/// How long a call may wait when its segment is gone for good: it is told within its slices.
+const PATIENT: Duration = Duration::from_secs(2);
+
 /// What a victim has met.
 #[derive(Default)]
 struct Diary {
@@ -149,8 +152,15 @@ impl Victim {
         Instant::now() >= self.until
     }
 
+    /// Whether the segment is gone, and does not come again.
+    fn is_gone(&self) -> bool {
+        let len = || std::fs::metadata(&self.task.path).map(|file| file.len());
+        self.task.attack == "cut" && len().is_ok_and(|len| len == 0)
+    }
+
     /// A call that is to end within `time` and a slice. False: the handle can't go on.
     pub fn call<E: Ends>(&mut self, time: Duration, call: impl FnOnce() -> E) -> bool {
+        let gone = time == PATIENT;
         let (before, began) = (delayed(), Instant::now());
         let Ended(what, over) = call().ended();
         let took = began.elapsed();
@@ -158,12 +168,17 @@ impl Victim {
         self.diary.calls += 1;
         self.diary.worst = self.diary.worst.max(late);
         if let Some(what) = what {
+            assert!(!gone || !what.ends_with("::Timeout"), "{what}, and the segment is gone");
             self.diary.note(what);
         }
         !over
     }
 
+    /// How long a call may wait.
     pub fn time(&mut self) -> Duration {
+        if self.is_gone() {
+            return PATIENT;
+        }
         [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(8)]
             [self.random.below(3) as usize]
     }
