@@ -1,21 +1,13 @@
 //! Killed before any access to shared memory, in any verb of the mpmc ring: survivors and
 //! newcomers find exactly what guarantee 2 says, and the ring goes on.
 
-mod interleaving;
 mod mpmcs;
 mod scale;
 mod support;
 
-use std::sync::mpsc::channel;
-use std::time::Duration;
-
-use annulus::hooks::kill_before;
-use annulus::mpmc::{Receiver, Ring, Sender};
-use interleaving::in_midst;
-use mpmcs::site::{Place, Site};
+use mpmcs::site::Place;
 use mpmcs::verb::{RECV_VERBS, RecvVerb, SEND_VERBS, SendVerb};
-use mpmcs::world::{Kill, World, quiet};
-use mpmcs::{Words, words};
+use mpmcs::world::{Kill, World};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -244,69 +236,6 @@ fn both_sides_killed_at_once_leave_a_ring_that_goes_on() {
             let new = || dead(Place::Heap, others, Side::Sends, send);
             at_every_access(new, |w, k| w.recv(0, recv, k), |_| {});
         }
-    }
-}
-
-/// A ring on which two senders died over one position: the one in seat `loser` had noted it,
-/// the other had taken it too. A third has sent behind them.
-fn dead_over_one(loser: usize) -> (Site<Words>, Sender<Words>, Receiver<Words>) {
-    quiet();
-    let options = Ring::options().capacity(CAPACITY).seats(3);
-    let options = options.slice(Duration::from_millis(1));
-    // How far somebody gets who notes it and does not take it.
-    let noted = (1..100).find(|k| {
-        let site = Site::<Words>::new(Place::Memfd, &options);
-        let mut sender = site.one.sender().unwrap();
-        kill_before(*k, move || sender.try_send(words(0)));
-        site.seat(0).claim != 0
-    });
-    let site = Site::new(Place::Memfd, &options);
-    let mut victims = [(); 2].map(|()| site.one.sender().unwrap());
-    let mut third = site.one.sender().unwrap();
-    if loser == 1 {
-        victims.reverse();
-    }
-    for (mut victim, further) in victims.into_iter().zip(0..) {
-        let killed = kill_before(noted.unwrap() + further, move || victim.try_send(words(0)));
-        assert!(killed.is_none());
-    }
-    assert_eq!(site.seat(0).claim, site.seat(1).claim);
-    third.try_send(words(1)).unwrap();
-    let receiver = site.other.receiver().unwrap();
-    (site, third, receiver)
-}
-
-/// Whoever settles one of them may be stopped meanwhile: if he has said that he does, others
-/// settle the other one, and so the position.
-#[test]
-fn who_is_stopped_while_settling_one_of_two_dead_keeps_nobody_from_the_other() {
-    for loser in [0, 1] {
-        let (mut moments, mut got_on) = (0, 0);
-        loop {
-            let (site, mut third, mut receiver) = dead_over_one(loser);
-            let (seats, got) = (site.file.as_ref().unwrap().try_clone().unwrap(), channel());
-            let meanwhile = move || {
-                let is_recovering = |seat| mpmcs::site::seat_in(&seats, seat).state == 2;
-                let received = [0, 1].into_iter().any(is_recovering).then(|| {
-                    // The slice is a millisecond.
-                    receiver.recv_timeout(Duration::from_secs(20))
-                });
-                got.0.send((received, receiver)).unwrap();
-            };
-            let settle = || third.wait_for_peer(Some(Duration::ZERO));
-            let (_, left) = in_midst(moments + 1, settle, meanwhile);
-            if left.is_some() {
-                break;
-            }
-            moments += 1;
-            let (received, mut receiver) = got.1.recv().unwrap();
-            got_on += u64::from(received.is_some());
-            let received =
-                received.unwrap_or_else(|| receiver.recv_timeout(Duration::from_secs(20)));
-            assert_eq!(received, Ok(words(1)), "stopped at {moments}");
-        }
-        println!("{got_on} of {moments} moments");
-        assert!(got_on >= 5, "{got_on} of {moments}");
     }
 }
 

@@ -71,7 +71,7 @@ pub enum Why {
 /// What came of a step: messages sent or received; if none, why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Said {
-    messages: Vec<u64>,
+    pub messages: Vec<u64>,
     why: Option<Why>,
     /// A step of a batch fell short of what was asked for, so that it ended.
     short: bool,

@@ -17,7 +17,7 @@ mod kinds;
 mod moment;
 mod scene;
 
-pub use actor::{Kind, Op};
+pub use actor::{Actor, Kind, Op};
 pub use kinds::Cast;
 pub use moment::in_midst;
 pub use scene::{Scene, Tally};

@@ -246,6 +246,7 @@ const ACCESSES: &[&str] = &[
     "hooks_kills",
     "hooks_making",
     "interleave",
+    "interleave_kills",
     "stream_kills_hooks",
     "mpmc_hooks",
     "broadcast_hooks",

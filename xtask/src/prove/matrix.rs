@@ -93,7 +93,7 @@ pub const ROWS: &[Row] = &[
     blind("ClaimClearedFirst", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("DeadMessageIsFreed", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("NoLookAtCounter", &["instructions", "accesses"]).file("mpmc_hooks"),
-    blind("RecoveringLives", &["accesses"]).missed(&["instructions"]).file("mpmc_hooks"),
+    blind("RecoveringLives", &["accesses"]).missed(&["instructions"]).file("interleave_kills"),
     blind("RedeliveredUnmarked", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("StalledIsEmpty", &["histories"]),
     blind("TombLeavesGap", &["histories", "accesses"]).file("mpmc_hooks"),
@@ -158,7 +158,7 @@ pub const ROWS: &[Row] = &[
     known("NoWritingMark", &["soak", "instructions"]).missed(&["histories"]),
     known("ClaimAfterCas", &["instructions", "accesses"]).missed(&["histories"]).file("mpmc_hooks"),
     known("IgnoreLive", &["soak"]),
-    known("StaleLoser", &[]).missed(&["soak"]),
+    known("StaleLoser", &["accesses"]).missed(&["soak"]).file("interleave_kills"),
     known("NoClaim", &["instructions", "accesses", "soak"]).file("mpmc_hooks"),
 ];
 
