@@ -109,6 +109,8 @@ pub trait Kind: Clone + Send + 'static {
     /// Whether a sender that finds no room, and then nobody who would make some, looks for
     /// room again before it says so. Otherwise the last receiver may have made some.
     const LOOKS_AGAIN: bool;
+    /// Whether a call has something in hand meanwhile that others may be short of.
+    const HOLDS: bool = false;
     fn sender(&self) -> Result<Self::Sender, Error>;
     fn receiver(&self) -> Result<Self::Receiver, Error>;
     /// The next message, where its sender would say `own`.

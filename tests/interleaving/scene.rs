@@ -97,9 +97,10 @@ impl Scene {
         let mut all = BTreeSet::new();
         // A batch frees and fills its slots one by one, or all at its end.
         let batch = matches!(self.one.1, Op::SendMany(_) | Op::RecvMany(_));
-        let held_up = batch && self.other.1.len() > 1;
+        let held_up = K::HOLDS || batch && self.other.1.len() > 1;
         let leaves = self.other.1.contains(&Op::Leaves);
-        for one in self.one.1.steps() {
+        let ones = if K::HOLDS { self.one.1.steps_or_hold_up() } else { self.one.1.steps() };
+        for one in ones {
             let others = self.other.1.iter().fold(vec![vec![]], |all, op| {
                 let longer = |so_far: &Vec<_>| {
                     let so_far = so_far.clone();
