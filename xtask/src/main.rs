@@ -10,6 +10,7 @@ mod depth;
 mod loom;
 mod process;
 mod prove;
+mod shuttle;
 mod test;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Command {
     Codegen,
     /// Explore the models of loom-tests with the patched loom.
     Loom(loom::Options),
+    /// Run the models of shuttle-tests in random schedules.
+    Shuttle(shuttle::Options),
     /// Run the campaigns that show what docs/guarantees.md promises.
     Prove(prove::Options),
     /// Run the library's tests for aarch64 under qemu.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::main(&options),
         Command::Codegen => codegen::main(),
         Command::Loom(options) => loom::main(&options),
+        Command::Shuttle(options) => shuttle::main(&options),
         Command::Prove(options) => prove::main(&options),
         Command::Aarch64(options) => aarch64::main(&options),
         Command::Asan(options) => asan::main(&options),

@@ -11,6 +11,7 @@ use super::minutes;
 use super::needs::Need;
 use crate::cargo;
 use crate::loom;
+use crate::shuttle;
 
 /// How much of each campaign is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +168,12 @@ pub const CAMPAIGNS: &[Campaign] = &[
         Runs::Commands(orderings),
     ),
     campaign(
+        "schedules",
+        "more threads than loom can explore, killed anywhere, in random schedules",
+        "1, 2, 3, 6",
+        Runs::Commands(schedules),
+    ),
+    campaign(
         "protocol",
         "every interleaving of the mpmc protocol, kills and stops among them",
         "1, 2, 4",
@@ -304,6 +311,15 @@ fn orderings(depth: Depth) -> Result<Vec<Step>> {
         steps.push(Step { command, until: Some((file, FAR)) });
     }
     Ok(steps)
+}
+
+/// The models of shuttle-tests. With a seeded bug in them some must fail.
+fn schedules(depth: Depth) -> Result<Vec<Step>> {
+    const MODELS: &str = "--test=models";
+    cargo::stdout(shuttle::tests(false)?.args([MODELS, "--no-run"]))?;
+    let mut models = shuttle::tests(depth == Depth::Full)?;
+    models.args([MODELS, "--no-fail-fast", "--", "--nocapture"]);
+    Ok(vec![models.into()])
 }
 
 fn xtask(name: &str, depth: Depth) -> Result<Vec<Step>> {

@@ -31,7 +31,11 @@ pub fn table(state: &State) -> String {
         let mut words = outcome.words(name, leading);
         let rest = words.split_off(words.len().min(LEADING));
         let (shown, seconds) = (words.join(", "), outcome.seconds);
-        let _ = writeln!(text, "| {name} | {shows} | {shown} | {found} | {seconds} |");
+        let at = match outcome.commit == state.commit() {
+            true => String::new(),
+            false => format!(" ({})", outcome.commit),
+        };
+        let _ = writeln!(text, "| {name}{at} | {shows} | {shown} | {found} | {seconds} |");
         if !rest.is_empty() {
             let _ = writeln!(more, "- **{name}**: {}", rest.join(", "));
         }
@@ -71,6 +75,9 @@ fn hunts(state: &State) -> String {
     }
     if text.is_empty() {
         return text;
+    }
+    if let Some((count, commits)) = state.older_hunts() {
+        let _ = writeln!(text, "\n{count} of these hunts were had at {commits}.");
     }
     format!("\n| seeded bug | author | caught by | missed by |\n|---|---|---|---|\n{text}")
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::builds::Built;
-use super::campaigns::{self, Campaign, Depth, Runs};
+use super::campaigns::{self, Campaign, Depth, Runs, Step};
 use super::matrix::{self, Pair};
 use super::state::{Hunt, State};
 use super::{lanes, locked, needs};
@@ -70,11 +70,12 @@ pub fn run(
 
 /// Hunts one bug.
 fn hunt(pair: Pair, built: &Built) -> Result<Hunt> {
-    let start = Instant::now();
     let name = format!("hunt-{}-{}", pair.campaign, pair.bug);
     let mut log = Log::quiet(super::log(&name)?);
+    let commands = commands(pair, built)?;
+    let start = Instant::now();
     let mut caught = false;
-    for command in commands(pair, built)? {
+    for command in commands {
         let Some(left) = LIMIT.checked_sub(start.elapsed()) else {
             break;
         };
@@ -84,7 +85,7 @@ fn hunt(pair: Pair, built: &Built) -> Result<Hunt> {
             break;
         }
     }
-    Ok(Hunt { caught, seconds: start.elapsed().as_secs_f64() })
+    Ok(Hunt { caught, seconds: start.elapsed().as_secs_f64(), commit: String::new() })
 }
 
 /// Whether a line tells of a finding: a program's, or a test's that has failed, though others
@@ -93,19 +94,32 @@ fn says_so(line: &str) -> bool {
     line.starts_with("found: ") || line.starts_with("test ") && line.ends_with("... FAILED")
 }
 
+/// Names the bug to tests and models.
+const VARIABLE: &str = "ANNULUS_SEEDED_BUG";
+
 /// What looks for the bug, the likeliest first.
 fn commands(pair: Pair, built: &Built) -> Result<Vec<Command>> {
     let campaign = campaigns::named(pair.campaign).context("a campaign that there is")?;
-    let Runs::Tests(files) = campaign.runs else {
-        let mut command = built.seeded(pair.campaign)?;
-        command.args(["--quick", "--bug", pair.bug]);
-        return Ok(vec![command]);
+    let files = match campaign.runs {
+        Runs::Tests(files) => files,
+        Runs::Commands(steps) => {
+            let seeded = |mut step: Step| {
+                step.command.env(VARIABLE, pair.bug);
+                step.command
+            };
+            return Ok(steps(Depth::Quick)?.into_iter().map(seeded).collect());
+        }
+        _ => {
+            let mut command = built.seeded(pair.campaign)?;
+            command.args(["--quick", "--bug", pair.bug]);
+            return Ok(vec![command]);
+        }
     };
     let first = files.iter().filter(|file| pair.file == Some(**file));
     let rest = files.iter().filter(|file| pair.file != Some(**file));
     let tests = first.chain(rest).map(|file| {
         let mut command = built.test(file)?;
-        command.env("ANNULUS_SEEDED_BUG", pair.bug);
+        command.env(VARIABLE, pair.bug);
         Ok(command)
     });
     tests.collect()

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! What has run is kept in the target directory, so that a run which was cut short goes
-//! on (`--resume`) where it stopped, as long as the commit is the same.
+//! on (`--resume`) where it stopped, as long as the library is the same; a campaign that was
+//! mended meanwhile is so run again without the others. Each says at which commit it ran.
 
 mod builds;
 mod campaigns;
@@ -43,7 +44,7 @@ pub struct Options {
     /// More of each campaign: what docs/verification.md says.
     #[arg(long, conflicts_with = "quick")]
     full: bool,
-    /// Keep what has already run at this commit.
+    /// Keep what has already run of this library and found nothing.
     #[arg(long)]
     resume: bool,
     /// Say what there is, what it shows and what it needs, and run nothing.

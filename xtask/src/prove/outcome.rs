@@ -22,6 +22,8 @@ pub struct Outcome {
     pub passed: u64,
     /// How long it took, in seconds.
     pub seconds: u64,
+    /// The commit it was had at.
+    pub commit: String,
 }
 
 impl Outcome {
@@ -111,6 +113,7 @@ impl Outcome {
         json!({
             "figures": self.figures, "skipped": self.skipped, "found": self.found,
             "failures": self.failures, "passed": self.passed, "seconds": self.seconds,
+            "commit": self.commit,
         })
     }
 
@@ -129,6 +132,7 @@ impl Outcome {
             failures: texts("failures")?,
             passed: value["passed"].as_u64()?,
             seconds: value["seconds"].as_u64()?,
+            commit: value["commit"].as_str().unwrap_or_default().into(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What has run, kept between runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,6 +21,8 @@ pub struct Hunt {
     pub caught: bool,
     /// How long that took, in seconds.
     pub seconds: f64,
+    /// The commit it was hunted at.
+    pub commit: String,
 }
 
 /// Outcomes and hunts of one depth.
@@ -38,7 +40,7 @@ pub struct State {
 }
 
 impl State {
-    /// What was kept at this commit if `resume`, else nothing.
+    /// What was kept of this library if `resume`, else nothing.
     pub fn load(depth: Depth, resume: bool) -> Result<Self> {
         let folder = cargo::target_directory()?.join("prove");
         fs::create_dir_all(&folder).with_context(|| format!("can't make {folder:?}"))?;
@@ -59,14 +61,20 @@ impl State {
         Ok(state)
     }
 
+    /// Takes over what another run has kept, if the library was the same, whatever else has
+    /// changed: each outcome says at which commit it was had.
     fn take_over(&mut self, kept: &Value) {
-        if kept["commit"] != self.commit.as_str() || self.commit.ends_with("+") {
+        let commit = kept["commit"].as_str().unwrap_or_default();
+        let same = library(commit).is_some_and(|one| Some(one) == library(&self.commit));
+        if !same {
             return;
         }
+        let commit_of = |one: &Value| one["commit"].as_str().unwrap_or(commit).to_string();
         self.before = kept["seconds"].as_u64().unwrap_or_default();
         for (name, outcome) in kept["outcomes"].as_object().into_iter().flatten() {
+            let at = commit_of(outcome);
             if let Some(outcome) = Outcome::from_json(outcome).filter(Outcome::passed) {
-                self.outcomes.insert(name.clone(), outcome);
+                self.outcomes.insert(name.clone(), Outcome { commit: at, ..outcome });
             }
         }
         for hunt in kept["hunts"].as_array().into_iter().flatten() {
@@ -76,8 +84,10 @@ impl State {
             };
             let seconds = hunt["seconds"].as_f64().unwrap_or_default();
             let caught = hunt["caught"] == true;
+            // What was missed may be caught by what the campaign has become.
             if caught || matrix::is_missed(bug, campaign) {
-                self.hunts.insert((bug.into(), campaign.into()), Hunt { caught, seconds });
+                let hunt = Hunt { caught, seconds, commit: commit_of(hunt) };
+                self.hunts.insert((bug.into(), campaign.into()), hunt);
             }
         }
     }
@@ -89,7 +99,8 @@ impl State {
 
     /// Keeps an outcome.
     pub fn keep(&mut self, campaign: &str, outcome: Outcome) -> Result<()> {
-        self.outcomes.insert(campaign.into(), outcome);
+        let commit = self.commit.clone();
+        self.outcomes.insert(campaign.into(), Outcome { commit, ..outcome });
         self.save()
     }
 
@@ -100,8 +111,17 @@ impl State {
 
     /// Keeps what came of a hunt.
     pub fn keep_hunt(&mut self, bug: &str, campaign: &str, hunt: Hunt) -> Result<()> {
+        let hunt = Hunt { commit: self.commit.clone(), ..hunt };
         self.hunts.insert((bug.into(), campaign.into()), hunt);
         self.save()
+    }
+
+    /// Hunts that were had at other commits, and which these are.
+    pub fn older_hunts(&self) -> Option<(usize, String)> {
+        let older: Vec<_> = self.hunts.values().filter(|hunt| hunt.commit != self.commit).collect();
+        let commits: BTreeSet<_> = older.iter().map(|hunt| hunt.commit.as_str()).collect();
+        let commits: Vec<_> = commits.into_iter().collect();
+        (!older.is_empty()).then(|| (older.len(), commits.join(", ")))
     }
 
     /// What came of a campaign.
@@ -143,7 +163,8 @@ impl State {
         let outcomes: BTreeMap<_, _> =
             self.outcomes.iter().map(|(name, outcome)| (name, outcome.to_json())).collect();
         let hunts = self.hunts.iter().map(|((bug, campaign), hunt)| {
-            json!({ "bug": bug, "campaign": campaign, "caught": hunt.caught, "seconds": hunt.seconds })
+            let Hunt { caught, seconds, commit } = hunt;
+            json!({ "bug": bug, "campaign": campaign, "caught": caught, "seconds": seconds, "commit": commit })
         });
         let all = json!({
             "commit": self.commit, "date": self.date, "machine": self.machine,
@@ -154,10 +175,18 @@ impl State {
     }
 }
 
+fn git(arguments: &[&str]) -> Result<String> {
+    cargo::stdout(Command::new("git").current_dir(cargo::root()).args(arguments))
+}
+
+/// What the library is made of at a commit, if all of that is committed.
+fn library(commit: &str) -> Option<String> {
+    let is_whole = !commit.is_empty() && !commit.ends_with('+');
+    let parts = ["src", "Cargo.lock"].map(|part| format!("{commit}:{part}"));
+    is_whole.then(|| git(&["rev-parse", &parts[0], &parts[1]]).ok()).flatten()
+}
+
 fn commit() -> Result<String> {
-    let git = |arguments: &[&str]| {
-        cargo::stdout(Command::new("git").current_dir(cargo::root()).args(arguments))
-    };
     let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
     // The figures' own documents are no change of what is run.

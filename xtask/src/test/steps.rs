@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{Running, package, tidy};
 use crate::cargo::{self, locked};
 use crate::loom;
+use crate::shuttle;
 
 /// One step.
 pub struct Step {
@@ -75,6 +76,12 @@ pub const STEPS: &[Step] = &[
         what: "clippy and the models under loom, at CI bounds",
         limit: minutes(20),
         run: loom,
+    },
+    Step {
+        name: "shuttle",
+        what: "clippy and the larger models, in random schedules",
+        limit: minutes(10),
+        run: shuttle,
     },
 ];
 
@@ -161,4 +168,9 @@ fn loom(running: &mut Running) -> Result<()> {
     running.run(loom::clippy()?)?;
     running.run_tests(loom::course()?)?;
     running.run_tests(loom::models("ci")?)
+}
+
+fn shuttle(running: &mut Running) -> Result<()> {
+    running.run(shuttle::clippy()?)?;
+    running.run_tests(shuttle::tests(false)?)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::cargo;
 
 /// The workspaces beside the root's, formatted on their own.
-pub const OWN_WORKSPACES: &[&str] = &["loom-tests", "fuzz", "rivals"];
+pub const OWN_WORKSPACES: &[&str] = &["loom-tests", "shuttle-tests", "fuzz", "rivals"];
 
 /// What is wrong, one line each.
 pub fn complaints() -> Result<Vec<String>> {

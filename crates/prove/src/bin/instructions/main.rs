@@ -60,10 +60,10 @@ fn extent(cell: &Cell, options: &Options) -> Extent {
     let extent = |all, sample, images| Extent { all, sample, images, seed };
     if options.depth == Depth::Full {
         return match cell.company {
-            Company::None | Company::Waiter if place == Place::Memfd => extent(6000, 3000, 0),
-            Company::None | Company::Waiter => extent(1000, 600, 0),
-            Company::Rival => extent(4000, 4000, 0),
-            Company::Second(_) => extent(400, 100, 64),
+            Company::None | Company::Waiter if place == Place::Memfd => extent(1000, 400, 0),
+            Company::None | Company::Waiter => extent(120, 60, 0),
+            Company::Rival => extent(500, 500, 0),
+            Company::Second(_) => extent(60, 40, 12),
         };
     }
     match cell.company {

@@ -261,13 +261,19 @@ fn figures(report: &Report, tallies: &BTreeMap<&'static str, Tally>, options: &O
     report.figure("cells run", sum(|tally| tally.cells));
     report.figure("cells with a kill at every instruction", sum(|tally| tally.exhausted));
     report.figure("distinct memory images on the way", sum(|tally| tally.images));
-    if options.depth == Depth::Quick {
-        report.skipped(
+    match options.depth {
+        Depth::Quick => report.skipped(
             "quick",
             "verbs of more than 200 instructions are sampled at 40, of named segments and files \
              one fill at 6, making at 40, waiters at 24, rivals at 40 pairs, second deaths at \
              8 after 3 images, and these of verbs that do not wait",
-        );
+        ),
+        Depth::Full => report.skipped(
+            "full",
+            "verbs of more than 1000 instructions are sampled at 400, each change of memory and \
+             system call among them; those of named segments and files of more than 120 at 60; \
+             rivals at 500 pairs; second deaths of more than 60 instructions at 40, after 12 images",
+        ),
     }
 }
 
