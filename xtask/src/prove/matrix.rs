@@ -86,7 +86,7 @@ pub const ROWS: &[Row] = &[
     blind("InterruptedReadIsEnd", &["faults"]),
     blind("ClaimOfOne", &["instructions", "accesses"]).file("mpmc_hooks"),
     blind("NewcomerJustSitsDown", &["accesses", "instructions"]).file("mpmc_hooks"),
-    blind("TakesWithoutExchange", &["histories", "schedules"]),
+    blind("TakesWithoutExchange", &["histories", "schedules", "accesses"]).file("interleave"),
     blind("MovedOnIsFull", &["accesses"]).missed(&["histories"]).file("interleave"),
     blind("TriesForEver", &["lies"]),
     blind("LaterKeepsLock", &["leaks", "instructions"]),
@@ -156,7 +156,9 @@ pub const ROWS: &[Row] = &[
     known("RetireBeforeCopy", &["histories", "accesses", "soak"]),
     known("PublishBeforeCopy", &["histories", "accesses"]).file("hooks_kills"),
     known("NoLookAfterClosed", &["accesses", "schedules"]).file("interleave"),
-    known("NoWritingMark", &["soak", "instructions"]).missed(&["histories"]),
+    known("NoWritingMark", &["soak", "instructions", "accesses"])
+        .missed(&["histories"])
+        .file("interleave"),
     known("ClaimAfterCas", &["instructions", "accesses", "schedules"])
         .missed(&["histories"])
         .file("mpmc_hooks"),
