@@ -273,6 +273,7 @@ const STRANGERS: &[&str] = &[
     "seats",
     "seats_ends",
     "seats_fork",
+    "waiting_wakes",
 ];
 
 /// What `--list` says.

@@ -44,7 +44,7 @@ impl Row {
 /// The matrix. What each bug does is said in src/atomic/bug.rs.
 pub const ROWS: &[Row] = &[
     blind("FollowsLinks", &["strangers"]).file("segment_files"),
-    blind("WaitsForFifo", &["strangers", "attacker"]).file("segment_files"),
+    blind("WaitsForFifo", &["strangers"]).missed(&["attacker"]).file("segment_files"),
     blind("InterruptedAllocationFails", &["faults"]),
     blind("SparseIfFull", &["strangers", "faults"]).file("segment_making"),
     blind("LockThroughShared", &["strangers"]).file("seats"),
@@ -59,8 +59,8 @@ pub const ROWS: &[Row] = &[
     blind("ClearForgetsArrivals", &["wakeups"]),
     blind("InterruptedWaitFails", &["faults"]),
     blind("NoFencedFallback", &["faults"]),
-    blind("WakeRestartsTimeout", &["attacker"]),
-    blind("LooksAroundAfterSlicesOnly", &["attacker"]),
+    blind("WakeRestartsTimeout", &["strangers"]).missed(&["attacker"]).file("waiting_wakes"),
+    blind("LooksAroundAfterSlicesOnly", &["strangers"]).missed(&["attacker"]).file("waiting_wakes"),
     blind("NoAnswerIsDead", &["faults"]),
     blind("BarrierBeforeFlags", &[]).missed(&["wakeups"]),
     blind("MissingWaitSpins", &["faults"]),
