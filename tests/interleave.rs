@@ -72,7 +72,7 @@ impl<K: Kind> Ground<'_, K> {
 /// It was not for nothing.
 fn at_least(what: &str, tally: Tally, least: u64) {
     println!("{what}: {tally:?}");
-    assert!(tally.moments >= least && tally.races * 3 >= tally.scenes, "{what}: {tally:?}");
+    assert!(tally.moments >= least && tally.races * 4 >= tally.scenes, "{what}: {tally:?}");
 }
 
 #[test]

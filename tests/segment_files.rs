@@ -142,6 +142,7 @@ fn what_is_no_file_is_refused() {
         fs::create_dir(&spot.path).unwrap();
         assert_eq!(refusal(spot.open()), no_file("a directory, socket or device"));
         assert_eq!(refusal(Observer::open(&spot.address)), no_file("not a regular file"));
+        assert_eq!(refusal(annulus::unlink(&spot.address)), no_file("not a regular file"));
         not_made_over(&spot);
         fs::remove_dir(&spot.path).unwrap();
 
@@ -163,7 +164,7 @@ fn meets_a_fifo(role: &mut Role) {
     assert_eq!(said_of(&spot), no_file("not a regular file"));
     assert_eq!(refusal(Observer::open_guarded(&spot.address)), no_file("not a regular file"));
     assert_eq!(refusal(annulus::unlink_unused(&spot.address)), no_file("not a regular file"));
-    refusal(annulus::unlink(&spot.address));
+    assert_eq!(refusal(annulus::unlink(&spot.address)), no_file("not a regular file"));
     role.say("refused");
 }
 

@@ -144,20 +144,26 @@ impl<A: Trust> Sender<A> {
     /// Looks for a free buffer.
     fn look(&mut self) -> Result<Frame<A>, NoRoom> {
         self.desk.handles().check().map_err(NoRoom::Fault)?;
-        match self.desk.buffers.take(self.next, self.desk.holder) {
-            Ok(Some(held)) => {
-                self.refusals = 0;
-                self.next = held.index + 1;
-                Ok(Frame {
-                    desk: Arc::clone(&self.desk),
-                    held: Some(held),
-                    pen: Pen::new(),
-                    _trust: core::marker::PhantomData,
-                })
-            }
-            Ok(None) => self.refuse(),
-            Err(corrupt) => Err(self.poison(corrupt)),
+        match self.grab()? {
+            Some(frame) => Ok(frame),
+            None => self.refuse(),
         }
+    }
+
+    /// A free buffer, if there is one.
+    fn grab(&mut self) -> Result<Option<Frame<A>>, NoRoom> {
+        let held = self.desk.buffers.take(self.next, self.desk.holder);
+        let Some(held) = held.map_err(|corrupt| self.poison(corrupt))? else {
+            return Ok(None);
+        };
+        self.refusals = 0;
+        self.next = held.index + 1;
+        Ok(Some(Frame {
+            desk: Arc::clone(&self.desk),
+            held: Some(held),
+            pen: Pen::new(),
+            _trust: core::marker::PhantomData,
+        }))
     }
 
     #[cold]
@@ -168,12 +174,14 @@ impl<A: Trust> Sender<A> {
             self.reclaim().map_err(|corrupt| self.poison(corrupt))?;
         }
         let ended = self.desk.handles().receivers_died();
-        match ended {
-            Ok(None) => Err(NoRoom::Full),
-            Ok(Some(false)) => Err(NoRoom::Closed),
-            Ok(Some(true)) => Err(NoRoom::Died),
-            Err(corrupt) => Err(self.poison(corrupt)),
-        }
+        let ended = match ended {
+            Ok(None) => return Err(NoRoom::Full),
+            Ok(Some(false)) => NoRoom::Closed,
+            Ok(Some(true)) => NoRoom::Died,
+            Err(corrupt) => return Err(self.poison(corrupt)),
+        };
+        // What they gave back before they left is free.
+        self.grab()?.ok_or(ended)
     }
 
     /// Frees what the dead had in hand.

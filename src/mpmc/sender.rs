@@ -188,10 +188,15 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     #[inline(always)]
     pub(super) fn take(&mut self, most: u64) -> Result<Run, NoRoom> {
         self.settle();
-        match self.post.claim(Side::Senders, most, |court, position| court.is_free(position)) {
+        match self.claim(most) {
             Ok(run) => Ok(run),
-            Err(refused) => self.refuse(refused),
+            Err(refused) => self.refuse(refused, most),
         }
+    }
+
+    #[inline(always)]
+    fn claim(&mut self, most: u64) -> Result<Run, Refused> {
+        self.post.claim(Side::Senders, most, |court, position| court.is_free(position))
     }
 
     /// The same, waiting until `deadline` at the latest.
@@ -210,7 +215,7 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
     /// Why there was nothing to take.
     #[cold]
     #[inline(never)]
-    fn refuse(&mut self, refused: Refused) -> Result<Run, NoRoom> {
+    fn refuse(&mut self, refused: Refused, most: u64) -> Result<Run, NoRoom> {
         if let Refused::Fault(fault) = refused {
             return Err(NoRoom::Fault(fault));
         }
@@ -221,14 +226,20 @@ impl<M: Payload + ?Sized, A: Trust> Sender<M, A> {
             }
             Ok(ended)
         });
-        match outcome {
-            Ok(None) => Err(NoRoom::Full),
+        let ended = match outcome {
+            Ok(None) => return Err(NoRoom::Full),
             // Others were first, and so somebody got on.
-            Ok(_) if matches!(refused, Refused::Contended) => Err(NoRoom::Full),
-            Ok(Some(SeatState::Closed)) => Err(NoRoom::Closed),
-            Ok(Some(_)) => Err(NoRoom::Died),
-            Err(corrupt) => Err(self.poison(corrupt)),
-        }
+            Ok(_) if matches!(refused, Refused::Contended) => return Err(NoRoom::Full),
+            Ok(Some(SeatState::Closed)) => NoRoom::Closed,
+            Ok(Some(_)) => NoRoom::Died,
+            Err(corrupt) => return Err(self.poison(corrupt)),
+        };
+        // What they received before they left has made room.
+        self.claim(most).map_err(|refused| match refused {
+            Refused::Fault(fault) => NoRoom::Fault(fault),
+            Refused::Contended => NoRoom::Full,
+            Refused::NotReady { .. } | Refused::Heir => ended,
+        })
     }
 
     fn poison(&mut self, corrupt: Corrupt) -> NoRoom {

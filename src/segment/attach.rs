@@ -93,7 +93,10 @@ pub fn unlink(address: &str) -> Result<(), Error> {
     let file = open_regular(&address, false)?;
     let format = match seeded(Bug::UnlinksAnything) {
         true => format_of(&file).ok().flatten(),
-        false => format_of(&file)?,
+        false => {
+            regular(&file)?;
+            format_of(&file)?
+        }
     };
     remove(&address, format.as_ref())
 }

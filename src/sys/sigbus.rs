@@ -90,7 +90,8 @@ fn cover(base: usize, len: usize) -> bool {
     true
 }
 
-/// At least the control area of every kind of ring, less than a page.
+/// As much as the words that every kind of ring has in common, less than a page. Of many
+/// seats the later ones read as zeros: nobody's.
 const CONTROL: usize = 768;
 
 /// Hands the signal to whoever handled it before.

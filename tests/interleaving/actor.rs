@@ -85,11 +85,6 @@ impl Said {
         }
     }
 
-    /// The same with another reason.
-    pub fn instead(&self, was: Why, now: Why) -> Option<Self> {
-        (self.why == Some(was)).then(|| Self { why: Some(now), ..self.clone() })
-    }
-
     /// One more step of the same operation, unless it has ended.
     pub fn go_on(&mut self, step: impl FnOnce() -> Self) {
         if self.short {
@@ -106,9 +101,6 @@ impl Said {
 pub trait Kind: Clone + Send + 'static {
     type Sender: Send;
     type Receiver: Send;
-    /// Whether a sender that finds no room, and then nobody who would make some, looks for
-    /// room again before it says so. Otherwise the last receiver may have made some.
-    const LOOKS_AGAIN: bool;
     /// Whether a call has something in hand meanwhile that others may be short of.
     const HOLDS: bool = false;
     fn sender(&self) -> Result<Self::Sender, Error>;

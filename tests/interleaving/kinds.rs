@@ -8,11 +8,10 @@ use super::actor::{Kind, Op, Why, not_received, not_sent};
 
 /// A ring of slots: both have the same verbs.
 macro_rules! of_slots {
-    ($ring:ident, $looks_again:expr) => {
+    ($ring:ident) => {
         impl Kind for $ring::Ring<u64> {
             type Sender = $ring::Sender<u64>;
             type Receiver = $ring::Receiver<u64>;
-            const LOOKS_AGAIN: bool = $looks_again;
 
             fn sender(&self) -> Result<Self::Sender, Error> {
                 Self::sender(self)
@@ -57,14 +56,13 @@ macro_rules! of_slots {
     };
 }
 
-of_slots!(spsc, true);
-of_slots!(mpmc, false);
+of_slots!(spsc);
+of_slots!(mpmc);
 
 /// A message is one byte.
 impl Kind for stream::Ring {
     type Sender = stream::Sender;
     type Receiver = stream::Receiver;
-    const LOOKS_AGAIN: bool = true;
 
     fn sender(&self) -> Result<Self::Sender, Error> {
         Self::sender(self)
@@ -112,7 +110,6 @@ impl Kind for stream::Ring {
 impl Kind for frames::Ring<Trusted> {
     type Sender = frames::Sender<Trusted>;
     type Receiver = frames::Receiver<Trusted>;
-    const LOOKS_AGAIN: bool = false;
     const HOLDS: bool = true;
 
     fn sender(&self) -> Result<Self::Sender, Error> {
@@ -160,7 +157,6 @@ pub struct Subscriber {
 impl Kind for Cast {
     type Sender = broadcast::Sender<u64>;
     type Receiver = Subscriber;
-    const LOOKS_AGAIN: bool = true;
 
     fn sender(&self) -> Result<Self::Sender, Error> {
         self.0.sender()

@@ -98,7 +98,6 @@ impl Scene {
         // A batch frees and fills its slots one by one, or all at its end.
         let batch = matches!(self.one.1, Op::SendMany(_) | Op::RecvMany(_));
         let held_up = K::HOLDS || batch && self.other.1.len() > 1;
-        let leaves = self.other.1.contains(&Op::Leaves);
         let ones = if K::HOLDS { self.one.1.steps_or_hold_up() } else { self.one.1.steps() };
         for one in ones {
             let others = self.other.1.iter().fold(vec![vec![]], |all, op| {
@@ -116,9 +115,6 @@ impl Scene {
                     .collect();
                 for order in merges(one.len(), flat.len()) {
                     let history = self.in_order(ring, &order, &one, &flat);
-                    let closed = history.0.instead(Why::Full, Why::Closed);
-                    let closed = closed.filter(|_| !K::LOOKS_AGAIN && leaves);
-                    all.extend(closed.map(|said| (said, history.1.clone(), history.2.clone())));
                     all.insert(history);
                 }
             }
