@@ -97,6 +97,12 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("whoever_is_killed_asleep_leaves_an_event_that_works", NUMBERS),
 ];
 
+/// What qemu's user mode can do most of the time only.
+const UNSTEADY: &[(&str, &str)] = &[(
+    "crashes_and_newcomers_by_the_hundred_leak_no_seats_descriptors_or_files",
+    "a child that is forked by one of several threads can find qemu's own locks taken for ever",
+)];
+
 /// Runs; whether all that can run there passed.
 pub fn main(options: &Options) -> Result<bool> {
     depth::require(NEEDS)?;
@@ -110,13 +116,13 @@ pub fn main(options: &Options) -> Result<bool> {
         None => command.args(["--lib", "--test", "*"]),
     };
     command.args(["--", "--exact"]);
-    for (test, why) in LEFT_OUT {
+    for (test, why) in LEFT_OUT.iter().chain(UNSTEADY) {
         println!("left out: {test}: {why}");
         command.args(["--skip", test]);
     }
     let limit = Duration::from_secs(3 * 60 * 60);
     let ended = process::run(Job::new(command, limit), &mut Log::terminal())?;
-    Ok(depth::close("aarch64", ended.tests, LEFT_OUT.len(), ended.failure()))
+    Ok(depth::close("aarch64", ended.tests, LEFT_OUT.len() + UNSTEADY.len(), ended.failure()))
 }
 
 /// Runs what is left out: all of it must fail.
