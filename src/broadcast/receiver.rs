@@ -405,7 +405,9 @@ impl<T: Message> Receiver<T> {
     }
 
     /// Receives as many messages as are there and fit, without waiting, and says how many:
-    /// the first of `out` are overwritten.
+    /// the first of `out` are overwritten. They are those from the [`position`](Self::position)
+    /// before the call on. If the next one was overwritten meanwhile the batch ends there: the
+    /// position is behind the gap already, and the next call tells of it.
     ///
     /// # Errors
     /// As [`try_recv`](Self::try_recv) if there was none. `out` of no length is always
