@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use annulus::broadcast::{Receiver, Ring, Sender, Start};
-use annulus::hooks::{Bug, count, kill_before, seed};
+use annulus::hooks::{Bug, count, kill_before, lie, seed};
 use annulus::{TryRecvError, TrySendError};
 use casts::site::{PLACES, Place, Site};
 use casts::{LONG, quiet};
@@ -365,6 +365,35 @@ fn a_send_takes_five_accesses_and_a_receive_three_whatever_the_capacity() {
             }
             // The stamp twice, the sender's seat.
             assert_eq!(count(|| receiver.try_recv()), (Err(TryRecvError::Empty), 3));
+        }
+    }
+}
+
+#[test]
+fn one_who_lags_goes_on_where_messages_are_whatever_the_tail_says() {
+    let _alone = alone();
+    for place in PLACES {
+        for far in [17, 1 << 20, 1 << 40, u64::MAX / 2] {
+            let site = Site::new(place, &Ring::<Words>::options().capacity(8));
+            let (mut sender, mut receiver) =
+                (site.ring.sender().unwrap(), site.open().receiver().unwrap());
+            for position in 0..20 {
+                sender.try_send(words(position, 0)).unwrap();
+            }
+            // The tail is a hint: the slots know better.
+            let liar = move |edge: &str, value: u64| match edge {
+                "relaxed::HINT" => value.wrapping_add(far),
+                _ => value,
+            };
+            let told = lie(Box::new(liar), || receiver.try_recv());
+            assert_eq!(told, Err(TryRecvError::Lagged(receiver.position())));
+            assert!(receiver.position() < 20, "{}", receiver.position());
+            // It may be overrun there once more, and then is told by a tail that is true.
+            if receiver.position() < 12 {
+                assert!(matches!(receiver.try_recv(), Err(TryRecvError::Lagged(_))));
+            }
+            let position = receiver.position();
+            assert_eq!(receiver.try_recv(), Ok(words(position, 0)));
         }
     }
 }

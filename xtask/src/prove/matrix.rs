@@ -118,7 +118,7 @@ pub const ROWS: &[Row] = &[
     blind("NoLookAfterLimit", &["accesses"]).missed(&["histories"]).file("interleave"),
     blind("SmallNeedsNoLook", &["accesses"]).missed(&["histories"]).file("interleave"),
     blind("LagMiscounts", &["histories"]),
-    blind("TailHintTrusted", &["lies"]),
+    blind("TailHintTrusted", &["accesses"]).missed(&["lies"]).file("broadcast_hooks"),
     blind("IncarnationStays", &["leaks", "accesses"]).file("frames_hooks"),
     blind("NoGiveBack", &["faults"]),
     blind("TrustsPids", &["strangers"]).file("segment_observer"),
