@@ -5,8 +5,7 @@ use annulus::{TryRecvError, TrySendError};
 use loom::thread;
 
 use crate::account::{Message, number, words};
-use crate::spsc::attach;
-use crate::{below, live};
+use crate::{attach, below, live};
 
 /// Messages in all.
 const COUNT: u64 = 14;

@@ -1,11 +1,11 @@
 //! frames: buffers that go round between two senders and two receivers, with deaths.
 
 use annulus::frames::{Frame, Receiver, Ring, Sender};
-use annulus::{Error, Trusted, TryRecvError, TrySendError};
+use annulus::{Trusted, TryRecvError, TrySendError};
 use loom::thread;
 
 use crate::account::{Notes, OF_ONE, number, settle, words};
-use crate::below;
+use crate::{attach, below};
 
 type Tx = Sender<Trusted>;
 type Rx = Receiver<Trusted>;
@@ -95,17 +95,6 @@ pub fn round_and_round() -> usize {
         thread.join().expect("it would have failed");
     }
     settle(&all)
-}
-
-/// Takes a seat as soon as there is one.
-fn attach<E>(take: impl Fn() -> Result<E, Error>) -> E {
-    loop {
-        match take() {
-            Ok(endpoint) => return endpoint,
-            Err(Error::NoSeat { .. }) => thread::yield_now(),
-            Err(error) => panic!("attaching: {error}"),
-        }
-    }
 }
 
 /// One of each, one of whom is killed, and those who take their seats: they settle what the

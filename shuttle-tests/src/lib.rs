@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use annulus::Error;
 use annulus::hooks::{Bug, kill_before, seed};
 use rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, UrwRandomScheduler};
@@ -53,6 +54,17 @@ pub fn live<R>(mortal: bool, call: impl FnOnce() -> R) -> Option<R> {
     match mortal {
         true => kill_before(1 + below(LONGEST_LIFE), call),
         false => Some(call()),
+    }
+}
+
+/// Takes a seat as soon as one is free.
+fn attach<E>(take: impl Fn() -> Result<E, Error>) -> E {
+    loop {
+        match take() {
+            Ok(endpoint) => return endpoint,
+            Err(Error::NoSeat { .. } | Error::SeatTaken { .. }) => shuttle::thread::yield_now(),
+            Err(error) => panic!("attaching: {error}"),
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! mpmc: many senders and receivers, each of which does what chance says; some are killed.
 
 use annulus::mpmc::{Receiver, Ring, Sender};
-use annulus::{Error, TryRecvError, TrySendError};
+use annulus::{TryRecvError, TrySendError};
 use loom::thread;
 
 use crate::account::{Message, Notes, OF_ONE, bare, number, settle, words};
-use crate::below;
+use crate::{attach, below};
 
 type Tx = Sender<Message>;
 type Rx = Receiver<Message>;
@@ -129,17 +129,6 @@ fn receive(mut receiver: Rx, notes: &Notes) {
         }
     }
     notes.got([]);
-}
-
-/// Takes a seat as soon as there is one.
-fn attach<E>(take: impl Fn() -> Result<E, Error>) -> E {
-    loop {
-        match take() {
-            Ok(endpoint) => return endpoint,
-            Err(Error::NoSeat { .. }) => thread::yield_now(),
-            Err(error) => panic!("attaching: {error}"),
-        }
-    }
 }
 
 /// So many of each, of whom up to `deaths` may be killed; then one who receives what is left.

@@ -1,31 +1,20 @@
 //! spsc: one sender, one receiver, and those who succeed them when they die or leave.
 
 use annulus::spsc::{Receiver, Ring, Sender};
-use annulus::{Error, TryRecvError, TrySendError};
+use annulus::{TryRecvError, TrySendError};
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicBool;
 use loom::sync::atomic::Ordering::SeqCst;
 use loom::thread;
 
 use crate::account::{Message, Notes, OF_ONE, bare, number, settle, words};
-use crate::below;
+use crate::{attach, below};
 
 type Tx = Sender<Message>;
 type Rx = Receiver<Message>;
 
 /// The most messages of a batch.
 const BATCH: u64 = 3;
-
-/// Takes the seat as soon as it is free.
-pub(crate) fn attach<E>(take: impl Fn() -> Result<E, Error>) -> E {
-    loop {
-        match take() {
-            Ok(endpoint) => return endpoint,
-            Err(Error::SeatTaken { .. }) => thread::yield_now(),
-            Err(error) => panic!("attaching: {error}"),
-        }
-    }
-}
 
 /// Sends messages from `*next` on below `end`, in one way or another. A receiver that has
 /// gone is succeeded: one waits for it.
