@@ -14,7 +14,7 @@ const FULL: u64 = 100_000;
 /// The arguments of `cargo xtask shuttle`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// 100,000 executions of each model: about twenty minutes.
+    /// 100,000 executions of each model: about eight minutes.
     #[arg(long)]
     full: bool,
     /// Put this bug of src/atomic/bug.rs into the models: some must fail.

@@ -18,7 +18,7 @@ use crate::shuttle;
 pub enum Depth {
     /// A sample, in minutes.
     Quick,
-    /// All, but for what docs/verification.md says is sampled: about an hour.
+    /// All, but for what docs/verification.md says is sampled: about two hours.
     Full,
 }
 
