@@ -223,16 +223,17 @@ fn a_stream_of_a_program_is_received_whatever_its_tag() {
 fn a_full_shared_memory_is_an_error_that_says_so() {
     let mut command = support::annulus(&["send", "shm:annulus-test-full"]);
     support::enter_private_shm(&mut command, 256 << 10);
-    match command.stderr(std::process::Stdio::piped()).output() {
+    command.stderr(std::process::Stdio::piped());
+    match support::try_start(command) {
         Err(error) if support::PrivateShm::is_unavailable(&error) => {
             let name = "leftovers::a_full_shared_memory_is_an_error_that_says_so";
             support::record_skip(name, &format!("no private mount of a tmpfs: {error}"));
         }
         Err(error) => panic!("{error}"),
-        Ok(output) => {
-            let complaint = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(output.status.code(), Some(1), "{complaint}");
-            assert!(complaint.contains("smaller --capacity"), "{complaint}");
+        Ok(running) => {
+            let ended = running.end();
+            ended.expect_complaint(1);
+            assert!(ended.complaint.contains("smaller --capacity"), "{ended:?}");
         }
     }
 }

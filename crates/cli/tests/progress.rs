@@ -10,8 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use support::{
-    annulus, collect, dies_with_its_test, expect_nothing_left, random_name, record_skip, recv,
-    terminal,
+    annulus, collect, expect_nothing_left, random_name, record_skip, recv, terminal, try_start,
 };
 
 /// Runs `send` with a terminal for its standard error, fed with these pieces, one after each
@@ -26,11 +25,9 @@ fn send_at_terminal((mut near, far): (File, OwnedFd), pieces: usize, pause: Dura
     });
     let mut command: Command = annulus(&["send", &name.shm()]);
     command.env("TERM", "xterm").stdin(Stdio::piped()).stderr(far);
-    dies_with_its_test(&mut command);
-    let mut sender = command.spawn().unwrap();
-    drop(command);
+    let mut sender = try_start(command).unwrap();
     let (receiver, output) = recv(&[&name.shm()]);
-    let mut input = sender.stdin.take().unwrap();
+    let mut input = sender.input();
     for _ in 0..pieces {
         input.write_all(&[7; 1000]).unwrap();
         thread::sleep(pause);
@@ -38,7 +35,7 @@ fn send_at_terminal((mut near, far): (File, OwnedFd), pieces: usize, pause: Dura
     drop(input);
     assert_eq!(collect(output).join().unwrap().len(), 1000 * pieces);
     receiver.end().expect_quiet(0);
-    assert!(sender.wait().unwrap().success());
+    sender.end().expect_quiet(0);
     expect_nothing_left(&name);
     shown.join().unwrap()
 }

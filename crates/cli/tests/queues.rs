@@ -94,9 +94,11 @@ fn no_line_is_lost_wherever_a_receiver_is_killed() {
     for _ in 0..kills().div_ceil(4) {
         let name = random_name();
         let address = name.shm();
-        let (sender, input) = queue(send, &address, &["--capacity", "16"]);
-        let (victim, mut killed) = queue(recv, &address, &[]);
-        let (other, output) = queue(recv, &address, &[]);
+        // Whoever comes first makes it.
+        let shape = ["--capacity", "16"];
+        let (sender, input) = queue(send, &address, &shape);
+        let (victim, mut killed) = queue(recv, &address, &shape);
+        let (other, output) = queue(recv, &address, &shape);
         // One that comes when all is over would wait for another sender.
         until_all_seated(&address, "receiver", 2);
         let feeding = feed(input, lines(0..20_000, 40), Random::new());

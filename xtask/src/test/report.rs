@@ -10,6 +10,9 @@ use crate::process::Tests;
 /// How many lines of a failed step's log are repeated.
 const REPEATED: usize = 40;
 
+/// How many lines are repeated from before the time was over: which test it was that hung.
+const LAST: usize = 20;
+
 /// A step that has run.
 pub struct Row {
     /// Its name.
@@ -41,19 +44,28 @@ pub fn report(rows: &[Row], skips: &str) -> String {
     text + &skipped(skips) + &table(rows)
 }
 
-/// The lines of a log that name failures, the first [`REPEATED`] of them; or its end.
+/// The lines of a log that name failures, the first [`REPEATED`] of them; or its end. What
+/// was said last before a command was killed comes first.
 fn telling(log: &str) -> Vec<&str> {
     let names_a_failure = |line: &&str| {
         let starts =
             ["error", "xtask: ", "Diff in ", "thread '"].iter().any(|s| line.starts_with(s));
         starts || line.ends_with("... FAILED")
     };
-    let telling: Vec<_> = log.lines().filter(names_a_failure).take(REPEATED).collect();
+    let lines: Vec<_> = log.lines().collect();
+    let killed = lines.iter().position(|line| line.starts_with("xtask: ") && is_late(line));
+    let last = killed.map_or(&[][..], |killed| &lines[killed.saturating_sub(LAST)..killed]);
+    let names = lines.iter().copied().filter(names_a_failure).take(REPEATED);
+    let telling: Vec<_> = last.iter().copied().chain(names).collect();
     if telling.len() > 1 {
         return telling;
     }
-    let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(REPEATED)..].to_vec()
+}
+
+/// Whether a failure is a command that was killed when its time was over.
+fn is_late(failure: &str) -> bool {
+    failure.ends_with(" s were over")
 }
 
 fn skipped(skips: &str) -> String {
@@ -137,6 +149,10 @@ mod tests {
         let log = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\nerror: test failed\n";
         assert_eq!(telling(log), ["test b ... FAILED", "error: test failed"]);
         assert_eq!(telling("x\ny"), ["x", "y"]);
+        let late = "xtask: cargo test: killed after its 899 s were over";
+        let log = format!("test a ... ok\nRunning tests/b.rs\n{late}\nxtask: left: x\n");
+        let told = ["test a ... ok", "Running tests/b.rs", late, "xtask: left: x"];
+        assert_eq!(telling(&log), told);
     }
 
     #[test]

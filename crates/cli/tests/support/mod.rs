@@ -1,6 +1,7 @@
 //! What the tests of the command share: running it, feeding it, names.
 //!
-//! Each started command is killed when dropped, and when the test's thread ends.
+//! Each started command is killed when dropped, when the test's thread ends, and when it
+//! has run for too long: whoever reads what it writes does not wait for ever.
 // Each test binary uses its own part of this.
 #![allow(dead_code, unused_imports, unsafe_code)]
 
@@ -17,13 +18,15 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use annulus::{Observer, SeatState, SeatView};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 
 pub use mount::PrivateShm;
@@ -33,11 +36,16 @@ pub use skips::record_skip;
 /// A command that is not over by then hangs.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
+/// One that still runs by then is killed: later than [`until`] gives up, which says more.
+const LEASH: Duration = Duration::from_secs(90);
+
 /// A running command.
 pub struct Running {
     what: String,
-    child: Child,
+    child: Arc<Mutex<Child>>,
     complaint: Option<JoinHandle<Vec<u8>>>,
+    /// Dropped, it lets go of the watchdog.
+    _leash: Sender<()>,
 }
 
 /// How a command ended.
@@ -96,18 +104,59 @@ pub fn annulus(arguments: &[&str]) -> Command {
     command
 }
 
+/// Signals of people: a test whose own are ignored, as a shell's background jobs have them,
+/// does not pass that on.
+const BY_HAND: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT];
+
 /// Has a command killed when the test's thread ends.
-pub fn dies_with_its_test(command: &mut Command) {
-    // SAFETY: a system call alone, between fork and exec.
-    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+fn dies_with_its_test(command: &mut Command) {
+    let prepare = || {
+        for by_hand in BY_HAND {
+            // SAFETY: no handler is set.
+            unsafe { signal(by_hand, SigHandler::SigDfl) }?;
+        }
+        Ok(set_pdeathsig(Signal::SIGKILL)?)
+    };
+    // SAFETY: system calls alone, between fork and exec.
+    unsafe { command.pre_exec(prepare) };
 }
 
 /// Starts a command.
 pub fn start(mut command: Command) -> Running {
+    command.stderr(Stdio::piped());
+    try_start(command).expect("the command starts")
+}
+
+/// Starts a command whose standard error goes where it says; an error if that can't be.
+pub fn try_start(mut command: Command) -> std::io::Result<Running> {
     dies_with_its_test(&mut command);
-    let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
-    let complaint = collect(child.stderr.take().expect("piped"));
-    Running { what: format!("{command:?}"), child, complaint: Some(complaint) }
+    let mut child = command.spawn()?;
+    let complaint = child.stderr.take().map(collect);
+    let (child, what) = (Arc::new(Mutex::new(child)), format!("{command:?}"));
+    let _leash = leash(Arc::clone(&child), what.clone());
+    Ok(Running { what, child, complaint, _leash })
+}
+
+/// Has one that runs for too long killed, unless what is returned is dropped before.
+fn leash(child: Arc<Mutex<Child>>, what: String) -> Sender<()> {
+    let (leash, held) = channel();
+    thread::spawn(move || {
+        if held.recv_timeout(LEASH) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        let seen = annulus(&["ls"]).stdout(Stdio::piped()).output();
+        let seen = seen.map_or_else(|error| error.to_string().into_bytes(), |ls| ls.stdout);
+        eprintln!("killed, for it ran for {} s: {what}", LEASH.as_secs());
+        eprintln!("{}", String::from_utf8_lossy(&seen));
+        // One that has been waited for is not killed.
+        let _ = lock(&child).kill();
+    });
+    leash
+}
+
+/// Whoever panicked with it has left it whole.
+fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Gives a command a tmpfs of so many bytes of its own over /dev/shm.
@@ -177,44 +226,45 @@ pub fn recv(arguments: &[&str]) -> (Running, ChildStdout) {
 
 impl Running {
     fn output(&mut self) -> ChildStdout {
-        self.child.stdout.take().expect("piped")
+        lock(&self.child).stdout.take().expect("piped")
     }
 
     /// The pipe to its standard input.
     pub fn input(&mut self) -> ChildStdin {
-        self.child.stdin.take().expect("piped")
+        lock(&self.child).stdin.take().expect("piped")
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        lock(&self.child).id()
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).expect("it has not been waited for");
+        kill(Pid::from_raw(self.pid() as i32), signal).expect("it has not been waited for");
     }
 
     /// Whether it runs.
     pub fn lives(&mut self) -> bool {
-        self.child.try_wait().expect("a child").is_none()
+        lock(&self.child).try_wait().expect("a child").is_none()
     }
 
     /// Waits until it has ended.
     pub fn end(mut self) -> Ended {
         let what = self.what.clone();
         until(&format!("the end of {what}"), || !self.lives());
-        let status = self.child.wait().expect("a child");
-        let complaint = self.complaint.take().expect("once").join().unwrap();
-        let complaint = String::from_utf8(complaint).expect("text");
+        let status = lock(&self.child).wait().expect("a child");
+        let complaint = self.complaint.take().map(|said| said.join().unwrap());
+        let complaint = String::from_utf8(complaint.unwrap_or_default()).expect("text");
         Ended { code: status.code(), signal: status.signal(), complaint }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut child = lock(&self.child);
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
