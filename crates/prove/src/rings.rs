@@ -90,6 +90,7 @@ pub struct Shape {
 /// How one comes by a ring.
 enum Way<'a> {
     Create(&'a str),
+    OpenOrCreate(&'a str),
     CreateMemfd,
     Open(&'a str),
     FromFd(OwnedFd),
@@ -125,6 +126,7 @@ impl Shape {
         let options = options.capacity(per_number * self.capacity);
         match way {
             Way::Create(address) => options.create_new(address),
+            Way::OpenOrCreate(address) => options.open_or_create(address),
             Way::CreateMemfd => options.create_memfd("annulus-prove"),
             Way::Open(address) => options.open(address),
             Way::FromFd(memfd) => options.from_fd(memfd),
@@ -137,6 +139,14 @@ impl Shape {
     /// As `Options::create_new`.
     pub fn create(&self, address: &str) -> Result<Ring, Error> {
         self.make(Way::Create(address))
+    }
+
+    /// The ring under an address, or a new one.
+    ///
+    /// # Errors
+    /// As `Options::open_or_create`.
+    pub fn open_or_create(&self, address: &str) -> Result<Ring, Error> {
+        self.make(Way::OpenOrCreate(address))
     }
 
     /// A new ring in a memfd.

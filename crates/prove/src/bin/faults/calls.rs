@@ -26,8 +26,12 @@ pub const ERRORS: &[(i32, &str)] = &[
     (libc::ENOSYS, "ENOSYS"),
 ];
 
-/// And some calls by what means "this kernel, or file system, can't".
-pub const MISSING: &[(&str, i32, &str)] = &[
+/// And some calls by what means "this kernel, or file system, can't", or "another was
+/// quicker": a name that is there for one who makes it, and not for one who opens it, comes
+/// and goes all the time.
+pub const OF_SOME: &[(&str, i32, &str)] = &[
+    ("link", libc::EEXIST, "EEXIST"),
+    ("renameat2", libc::EEXIST, "EEXIST"),
     ("openat O_TMPFILE", libc::EOPNOTSUPP, "EOPNOTSUPP"),
     ("openat O_TMPFILE", libc::EISDIR, "EISDIR"),
     ("madvise populate", libc::EINVAL, "EINVAL"),

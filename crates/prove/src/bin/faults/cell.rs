@@ -100,6 +100,14 @@ impl Cell {
         }
     }
 
+    /// Makes a ring, unless somebody has made it.
+    pub fn create_unless_there(&self, home: &Home, name: &str) -> Result<Ring, Error> {
+        match self.address(home, name) {
+            Some(address) => self.shape().open_or_create(&address),
+            None => self.shape().create_memfd(),
+        }
+    }
+
     /// Opens a ring that another process made: by its name, or by a descriptor of the
     /// other's, as a new description.
     pub fn open(&self, home: &Home, name: &str, there: &Passed) -> Result<Ring, Error> {

@@ -154,8 +154,8 @@ fn faults(cell: &Cell, kind: &'static str, count: u32) -> Vec<Fault> {
     let common =
         calls::ERRORS.iter().filter(|(error, _)| !calls::senseless(kind, *error, cell.semaphores));
     answers.extend(common.map(|(error, name)| Answer::Error(*error, name)));
-    let missing = calls::MISSING.iter().filter(|(of, ..)| *of == kind);
-    answers.extend(missing.map(|(_, error, name)| Answer::Error(*error, name)));
+    let of_this = calls::OF_SOME.iter().filter(|(of, ..)| *of == kind);
+    answers.extend(of_this.map(|(_, error, name)| Answer::Error(*error, name)));
     answers.extend(calls::may_be_short(kind).then_some(Answer::Short));
     let every = (1..=count.min(MOST)).map(Some).chain([None]);
     let mut faults = Vec::new();

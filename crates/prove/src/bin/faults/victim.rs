@@ -156,7 +156,7 @@ pub fn run() {
 
 /// All that can be done with a ring of one's own.
 fn own(cell: &Cell, home: &Home, name: &str, files: &Files, log: &mut Log) {
-    let Some(ring) = log.firmly("create", || cell.create(home, name)) else {
+    let Some(ring) = log.firmly("create", || cell.create_unless_there(home, name)) else {
         if let Some(address) = cell.address(home, name)
             && annulus::unlink(&address).is_ok()
         {
