@@ -306,6 +306,31 @@ fn a_receiver_killed_anywhere_holds_nobody_back() {
     }
 }
 
+#[test]
+fn one_look_finds_everybody_who_has_died() {
+    let _alone = alone();
+    for (place, lossless) in PLACES.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let options = Ring::<Words>::options().capacity(CAPACITY).seats(5).lossless(lossless);
+        let site = Site::new(place, &options);
+        let mut sender = site.open().sender().unwrap();
+        let [lives, mut others @ ..] = [(); 4].map(|()| Some(site.open().receiver().unwrap()));
+        for _ in 0..CAPACITY {
+            sender.try_send(words(sender.position(), 0)).unwrap();
+        }
+        for victim in &mut others {
+            let mut victim = victim.take().unwrap();
+            assert!(kill_before(2, move || victim.try_recv()).is_none());
+        }
+        let mut lives = lives.unwrap();
+        check(lives.try_recv().unwrap(), 0);
+        assert_eq!(sender.receivers().unwrap(), 4, "nobody has looked");
+        assert_eq!(sender.wait_for_peer(Some(Duration::ZERO)), Ok(()));
+        assert_eq!(sender.receivers().unwrap(), 1);
+        // Nor does any of them hold it back.
+        assert_eq!(sender.try_send(words(CAPACITY, 0)), Ok(()));
+    }
+}
+
 /// Whether a message is torn if its sender is killed while it is written over: a half is
 /// read before, a half after. It is killed behind the mark, if there is one, and the words.
 fn is_torn(marked: bool) -> bool {

@@ -254,6 +254,7 @@ const ACCESSES: &[&str] = &[
     "hooks_making",
     "interleave",
     "interleave_kills",
+    "interleave_looks",
     "stream_kills_hooks",
     "mpmc_hooks",
     "broadcast_hooks",
