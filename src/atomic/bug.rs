@@ -162,8 +162,6 @@ bugs! {
     StalledIsEmpty,
     /// One who was woken does not wake another if there is more.
     WaiterKeepsWake,
-    /// One who leaves, and may have been woken, does not wake another.
-    LeaverKeepsWake,
     /// A batch with a tomb in it leaves a gap in what was received.
     TombLeavesGap,
     /// A slot is freed before its message is copied out.
