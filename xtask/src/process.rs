@@ -32,12 +32,20 @@ fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
 pub struct Job {
     command: Command,
     limit: Duration,
+    silence: Duration,
 }
 
 impl Job {
     /// `command`, killed with all it started when `limit` is over.
     pub fn new(command: Command, limit: Duration) -> Self {
-        Self { command, limit }
+        Self { command, limit, silence: limit }
+    }
+
+    /// As well if it says nothing for so long: a test hangs.
+    #[must_use]
+    pub fn silent_for(mut self, most: Duration) -> Self {
+        self.silence = most;
+        self
     }
 }
 
@@ -81,7 +89,8 @@ impl Tests {
 pub struct Ended {
     /// The command's status, or `None` if its time was over.
     status: Option<ExitStatus>,
-    limit: Duration,
+    /// What was over.
+    limit: String,
     /// Processes that were still there when the command had ended, each `pid (name)`.
     left_behind: Vec<String>,
     /// The tests it ran.
@@ -102,9 +111,12 @@ impl Ended {
 
     /// Why the job failed, or `None` if it passed.
     pub fn failure(&self) -> Option<String> {
-        let limit = self.limit.as_secs();
         match self.status {
-            None => Some(format!("killed after its {limit} s were over")),
+            None => Some(format!(
+                "killed after {}; there was {}",
+                self.limit,
+                self.left_behind.join(", ")
+            )),
             Some(status) if !status.success() => Some(status.to_string()),
             Some(_) if !self.left_behind.is_empty() => {
                 Some(format!("left processes behind (killed now): {}", self.left_behind.join(", ")))
@@ -191,7 +203,7 @@ impl Progress {
 
 /// Runs a job to its end or its limit. Its two outputs come through in one, in order.
 pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
-    let Job { mut command, limit } = job;
+    let Job { mut command, limit, silence } = job;
     let (reader, writer) = std::io::pipe().context("can't make a pipe")?;
     command
         .stdin(Stdio::null())
@@ -208,13 +220,21 @@ pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
 
     let lines = lines_of(reader);
     let mut tests = Tests::default();
-    let status = watch(&mut child, limit, &lines, |line| {
+    let mut said = Instant::now();
+    let status = watch(&mut child, (limit, silence), &lines, |line| {
+        said = Instant::now();
         tests.count(String::from_utf8_lossy(line).trim_end());
         log.write(line);
     });
     let left_behind = match &status {
         Ok(Some(_)) => left_behind(group),
-        _ => Vec::new(),
+        _ => members(group),
+    };
+    let limit = match said.elapsed() {
+        quiet if quiet >= silence && silence < limit => {
+            format!("it had said nothing for {} s", silence.as_secs())
+        }
+        _ => format!("its {} s were over", limit.as_secs()),
     };
     end(group, &mut child);
     groups().remove(&group.as_raw());
@@ -231,18 +251,23 @@ pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
     Ok(Ended { status: status?, limit, left_behind, tests })
 }
 
-/// Hands on lines until the child ends (its status) or the limit is over (`None`).
+/// Hands on lines until the child ends (its status), or the limit is over or it has been
+/// silent for too long (`None`).
 fn watch(
     child: &mut Child,
-    limit: Duration,
+    (limit, silence): (Duration, Duration),
     lines: &Receiver<Vec<u8>>,
     mut line: impl FnMut(&[u8]),
 ) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
+    let mut said = start;
     let tick = Duration::from_millis(20);
-    while start.elapsed() < limit {
+    while start.elapsed() < limit && said.elapsed() < silence {
         match lines.recv_timeout(tick) {
-            Ok(text) => line(&text),
+            Ok(text) => {
+                said = Instant::now();
+                line(&text);
+            }
             // Closed its output and lives on: only the clock is left to wait for.
             Err(mpsc::RecvTimeoutError::Disconnected) => thread::sleep(tick),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -340,11 +365,15 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, limit: Duration) -> Ended {
+        job(script, |command| Job::new(command, limit))
+    }
+
+    fn job(script: &str, job: impl FnOnce(Command) -> Job) -> Ended {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         // Nowhere: these closing lines must not pass for this test's own.
         let mut log = Log { terminal: false, file: None, kept: None, progress: None };
-        run(Job::new(command, limit), &mut log).unwrap()
+        run(job(command), &mut log).unwrap()
     }
 
     #[test]
@@ -372,6 +401,17 @@ mod tests {
         let ended = shell("trap '' TERM; sleep 60 & sleep 60", Duration::from_millis(200));
         assert!(start.elapsed() < Duration::from_secs(20));
         assert!(ended.failure().unwrap().contains("killed after"));
+    }
+
+    #[test]
+    fn one_that_says_nothing_for_too_long_is_killed_and_who_was_there_is_named() {
+        let quiet = Duration::from_millis(300);
+        let long = |command| Job::new(command, Duration::from_secs(20)).silent_for(quiet);
+        let ended = job("for i in 1 2 3 4 5; do echo; sleep 0.1; done", long);
+        assert_eq!(ended.failure(), None);
+        let failure = job("echo a; sleep 60", long).failure().unwrap();
+        let why = "killed after it had said nothing for 0 s; there was ";
+        assert!(failure.starts_with(why) && failure.contains("(sleep)"), "{failure}");
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::process::{self, Job, Log, Tests};
 use report::Row;
 use steps::{STEPS, Step};
 
+/// How long a command may say nothing: each test says its name, and so does each crate that
+/// is built. None takes nearly as long.
+const SILENCE: Duration = Duration::from_secs(300);
+
 /// The arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub struct Options {
@@ -114,7 +118,8 @@ impl Running {
             return Ok(());
         }
         let name = process::shown(&command);
-        let ended = process::run(Job::new(command, left), &mut self.log)?;
+        let job = Job::new(command, left).silent_for(SILENCE);
+        let ended = process::run(job, &mut self.log)?;
         self.tests.add(ended.tests);
         if let Some(why) = ended.failure() {
             self.fail(format!("{name}: {why}"));

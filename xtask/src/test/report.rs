@@ -65,7 +65,7 @@ fn telling(log: &str) -> Vec<&str> {
 
 /// Whether a failure is a command that was killed when its time was over.
 fn is_late(failure: &str) -> bool {
-    failure.ends_with(" s were over")
+    failure.contains(": killed after ")
 }
 
 fn skipped(skips: &str) -> String {
@@ -149,7 +149,7 @@ mod tests {
         let log = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\nerror: test failed\n";
         assert_eq!(telling(log), ["test b ... FAILED", "error: test failed"]);
         assert_eq!(telling("x\ny"), ["x", "y"]);
-        let late = "xtask: cargo test: killed after its 899 s were over";
+        let late = "xtask: cargo test: killed after its 899 s were over; there was 1 (a)";
         let log = format!("test a ... ok\nRunning tests/b.rs\n{late}\nxtask: left: x\n");
         let told = ["test a ... ok", "Running tests/b.rs", late, "xtask: left: x"];
         assert_eq!(telling(&log), told);
