@@ -249,6 +249,7 @@ fn one_who_is_killed_while_making_leaves_a_whole_segment_or_nothing() {
 }
 
 fn makes_under_any_umask(role: &mut Role) {
+    let rounds = role.counter("rounds");
     for umask in [0o777, 0o077, 0o022, 0] {
         for spot in SPOTS {
             for mode in [0o600, 0o640, 0o666, 0o400, 0o777] {
@@ -258,6 +259,7 @@ fn makes_under_any_umask(role: &mut Role) {
                 nix::sys::stat::umask(Mode::from_bits_truncate(umask));
                 let options = Ring::<u64>::options().capacity(8).mode(mode);
                 let ring = options.create_new(&spot.address).unwrap();
+                rounds.add(1);
                 assert_eq!(spot.path.metadata().unwrap().mode() & 0o7777, mode);
                 drop(ring);
             }
@@ -315,6 +317,7 @@ fn ok(thread: thread::ScopedJoinHandle<'_, Result<(), Error>>) -> bool {
 }
 
 fn makes_without_nameless_files(role: &mut Role) {
+    let rounds = role.counter("rounds");
     if let Err(error) = forbid_nameless_files() {
         return role.say(&format!("no filter of system calls: {error}"));
     }
@@ -338,6 +341,7 @@ fn makes_without_nameless_files(role: &mut Role) {
         annulus::unlink(&spot.address).unwrap();
         // Two at once: one is too late to give its name.
         for _ in 0..100 {
+            rounds.add(1);
             let ready = Barrier::new(2);
             let make = || {
                 ready.wait();

@@ -128,6 +128,10 @@ fn all_who_come_to_a_name_and_remove_it_unused_meet_in_one_ring() {
         let sender = family.child(sends).arg(&spot.address).arg(&path).arg(messages);
         let (mut sender, receiver) = (sender.spawn(), family.child(receives));
         let mut receiver = receiver.arg(&spot.address).arg(&path).spawn();
+        // Each is watched by what it has done.
+        for child in churners.iter_mut().chain([&mut sender, &mut receiver]) {
+            child.set_deadline(Duration::from_secs(200));
+        }
         sender.expect("sent");
         receiver.expect("received");
         fs::write(&end.path, "").unwrap();
@@ -180,11 +184,13 @@ fn comes_and_goes(role: &mut Role) {
         assert!(matches!(annulus::unlink_unused(&address), Err(Error::NotFound { .. })));
         assert!(matches!(options.open(&address), Err(Error::NotFound { .. })));
     };
+    let stays = role.counter("stays");
     // The first of a process opens what it keeps.
     stay();
     let before = Snapshot::take();
     for _ in 0..200 {
         stay();
+        stays.add(1);
     }
     Snapshot::take().assert_no_more_than(&before);
     role.say("nothing");
@@ -196,6 +202,7 @@ fn coming_and_going_leaves_nothing_behind() {
     for spot in SPOTS {
         let spot = spot();
         let mut child = family.child(comes_and_goes).arg(&spot.address).spawn();
+        child.set_deadline(Duration::from_secs(100));
         child.expect("nothing");
         child.wait_ok();
     }

@@ -44,7 +44,8 @@ fn a_filtered_run_writes_its_figures_and_a_page_with_plots() {
     let filter = "s?sc/rtt/8";
     let call = ["bench", "--quick", "--only", filter, "--json", &json, "--report", &report];
     let (ended, output) = run(&call);
-    ended.expect_quiet(0);
+    // On a busy machine it may say that a pair stood still, and go on.
+    ended.expect_code(0);
     assert!(output.contains("rtt, 8 B") && output.contains("spsc"), "{output}");
 
     let Value::Array(all) = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap() else {
@@ -85,7 +86,8 @@ fn several_senders_and_receivers_have_figures_too() {
     let json = directory.path().join("all.json");
     let call = ["bench", "--quick", "--only", "*/2s1r", "--json", json.to_str().unwrap()];
     let (ended, _) = run(&call);
-    ended.expect_quiet(0);
+    // On a busy machine it may say that a pair stood still, and go on.
+    ended.expect_code(0);
     let Value::Array(all) = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap() else {
         panic!("no array")
     };

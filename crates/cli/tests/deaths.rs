@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::{
-    Random, collect, expect_nothing_left, kills, random_name, recv, send, until_seated,
-    until_waiting,
+    Random, collect, expect_nothing_left, kills, random_name, recv, send, until_it_watches,
+    until_seated, until_waiting,
 };
 
 /// Byte `n` of an endless input in which no two places look alike.
@@ -187,6 +187,8 @@ fn an_output_that_takes_nothing_is_named_and_the_sender_told() {
 fn an_input_that_can_not_be_read_is_named_and_the_receiver_told() {
     let name = random_name();
     let (receiver, output) = recv(&[&name.shm()]);
+    // The sender waits for it only for a moment.
+    until_it_watches(&receiver);
     let mut directory = support::annulus(&["send", &name.shm()]);
     directory.stdin(std::fs::File::open("/").unwrap());
     let ended = support::start(directory).end();

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use support::{
     Random, collect, expect_nothing_left, is_full, random_name, recv, send, start, until,
-    until_seated, until_waiting,
+    until_it_watches, until_seated, until_waiting,
 };
 
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -72,10 +72,7 @@ fn a_receiver_that_waits_for_the_name_is_interrupted_at_once() {
     for signal in SIGNALS {
         let name = random_name();
         let (receiver, _output) = recv(&[&name.shm()]);
-        until("its thread for signals", || {
-            let tasks = std::fs::read_dir(format!("/proc/{}/task", receiver.pid()));
-            tasks.is_ok_and(|tasks| tasks.count() == 2)
-        });
+        until_it_watches(&receiver);
         receiver.signal(signal);
         receiver.end().expect_signal(signal);
         expect_nothing_left(&name);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use support::{
     annulus, collect, expect_nothing_left, random_name, record_skip, recv, terminal, try_start,
+    until_seated,
 };
 
 /// Runs `send` with a terminal for its standard error, fed with these pieces, one after each
@@ -28,6 +29,8 @@ fn send_at_terminal((mut near, far): (File, OwnedFd), pieces: usize, pause: Dura
     let mut sender = try_start(command).unwrap();
     let (receiver, output) = recv(&[&name.shm()]);
     let mut input = sender.input();
+    // The time that it takes to start is none of its transfer's.
+    until_seated(&name.shm(), 0);
     for _ in 0..pieces {
         input.write_all(&[7; 1000]).unwrap();
         thread::sleep(pause);

@@ -1,7 +1,12 @@
 //! Several senders and receivers: every task ends with all messages accounted for.
 
+use std::time::Duration;
+
 use annulus_measure::crowd::{Crowd, Task};
 use annulus_measure::{Error, cores, peer};
+
+/// Eight that poll may share two busy cores.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Not a test: where the members of the crowds below enter.
 #[test]
@@ -11,7 +16,7 @@ fn member_entry() {
 
 fn start(senders: usize, receivers: usize) -> Result<Crowd, Error> {
     let args = ["member_entry", "--exact", "--nocapture"].map(String::from);
-    Crowd::start(senders, receivers, &cores::all().unwrap(), &args)
+    Crowd::start(senders, receivers, &cores::all().unwrap(), &args, LONG)
 }
 
 #[test]
@@ -41,6 +46,6 @@ fn a_crowd_without_senders_is_refused() {
 #[test]
 fn a_member_that_cannot_start_ends_the_crowd() {
     let args = ["no_such_test", "--exact"].map(String::from);
-    let started = Crowd::start(1, 1, &cores::all().unwrap(), &args);
+    let started = Crowd::start(1, 1, &cores::all().unwrap(), &args, LONG);
     assert!(matches!(started.err(), Some(Error::PeerGone(_))));
 }

@@ -17,7 +17,8 @@ fn peer_entry() {
 
 fn start(lanes: &[Lane]) -> Pair {
     let args = ["peer_entry", "--exact", "--nocapture"].map(String::from).to_vec();
-    Pair::start_with(lanes, &Options { args, ..Options::default() }).expect("a pair")
+    // Many that poll may be there at once.
+    Pair::start_with(lanes, &Options { args, limit: Duration::from_secs(60) }).expect("a pair")
 }
 
 /// Of every kind, polling and blocking, as far as the machine and the kind allow.

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use annulus_measure::crowd::{Crowd, Task};
+use annulus_measure::crowd::{Crowd, LIMIT, Task};
 use annulus_measure::placement::{Bracket, Placement};
 use annulus_measure::stats::Spread;
 
@@ -53,7 +53,7 @@ pub fn run(cases: &[Crowded], cores: &[usize], time: Time, progress: &mut Progre
         gathering.failed = Some(TOO_LATE.into());
         return gathering;
     }
-    let started = Crowd::start(first.senders, first.receivers, cores, &[]);
+    let started = Crowd::start(first.senders, first.receivers, cores, &[], LIMIT);
     let outcome = started.and_then(|mut crowd| {
         let mut tasks: Vec<(Task, u64)> = cases.iter().map(|case| (case.task, 1000)).collect();
         if tasks.iter().all(|(task, _)| *task != Task::Add) {

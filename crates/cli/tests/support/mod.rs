@@ -34,10 +34,10 @@ pub use names::{SHM, TestName, random_name};
 pub use skips::record_skip;
 
 /// A command that is not over by then hangs.
-const WATCHDOG: Duration = Duration::from_secs(60);
+const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// One that still runs by then is killed: later than [`until`] gives up, which says more.
-const LEASH: Duration = Duration::from_secs(90);
+const LEASH: Duration = Duration::from_secs(150);
 
 /// A running command.
 pub struct Running {
@@ -144,14 +144,27 @@ fn leash(child: Arc<Mutex<Child>>, what: String) -> Sender<()> {
         if held.recv_timeout(LEASH) != Err(RecvTimeoutError::Timeout) {
             return;
         }
-        let seen = annulus(&["ls"]).stdout(Stdio::piped()).output();
-        let seen = seen.map_or_else(|error| error.to_string().into_bytes(), |ls| ls.stdout);
-        eprintln!("killed, for it ran for {} s: {what}", LEASH.as_secs());
-        eprintln!("{}", String::from_utf8_lossy(&seen));
+        eprintln!("killed, for it ran for {} s: {what}\n{}", LEASH.as_secs(), all_there_is());
         // One that has been waited for is not killed.
         let _ = lock(&child).kill();
     });
     leash
+}
+
+/// What `annulus ls` says within some seconds.
+fn all_there_is() -> String {
+    let ls = annulus(&["ls"]).stdout(Stdio::piped()).spawn();
+    let Ok(mut ls) = ls else { return "no `annulus ls`".into() };
+    let said = collect(ls.stdout.take().expect("piped"));
+    for _ in 0..500 {
+        if said.is_finished() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = ls.kill();
+    let _ = ls.wait();
+    String::from_utf8_lossy(&said.join().unwrap_or_default()).into_owned()
 }
 
 /// Whoever panicked with it has left it whole.
@@ -254,7 +267,11 @@ impl Running {
         let what = self.what.clone();
         until(&format!("the end of {what}"), || !self.lives());
         let status = lock(&self.child).wait().expect("a child");
-        let complaint = self.complaint.take().map(|said| said.join().unwrap());
+        let complaint = self.complaint.take().map(|said| {
+            // Those whom it started may have more to say.
+            until(&format!("the last words of {what}"), || said.is_finished());
+            said.join().unwrap()
+        });
         let complaint = String::from_utf8(complaint.unwrap_or_default()).expect("text");
         Ended { code: status.code(), signal: status.signal(), complaint }
     }
@@ -378,6 +395,15 @@ pub fn path(name: &TestName) -> PathBuf {
 /// How many kills a test makes: `ANNULUS_KILLS`, 20 by default.
 pub fn kills() -> u32 {
     std::env::var("ANNULUS_KILLS").map_or(20, |number| number.parse().expect("a number"))
+}
+
+/// Waits until a command watches for signals: soon afterwards it does what it is there for.
+#[track_caller]
+pub fn until_it_watches(running: &Running) {
+    let tasks = format!("/proc/{}/task", running.pid());
+    until("its thread for signals", || {
+        std::fs::read_dir(&tasks).is_ok_and(|tasks| tasks.count() == 2)
+    });
 }
 
 /// Nothing is left under a name.

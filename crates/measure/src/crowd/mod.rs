@@ -38,8 +38,8 @@ const CAPACITY: u64 = 1024;
 /// Messages in a batch.
 const BATCH: usize = 32;
 
-/// How long a sample may take before something is held to be stuck.
-const LIMIT: Duration = Duration::from_secs(4);
+/// How long one sample may reasonably take before something is held to be stuck.
+pub const LIMIT: Duration = Duration::from_secs(4);
 
 /// What they do together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +140,7 @@ pub struct Crowd {
     receivers: usize,
     round: u64,
     arrivals: u64,
+    limit: Duration,
     _keep: Vec<OwnedFd>,
 }
 
@@ -151,6 +152,7 @@ impl Crowd {
         receivers: usize,
         cores: &[usize],
         args: &[String],
+        limit: Duration,
     ) -> Result<Crowd, Error> {
         let count = senders + receivers;
         if count > MOST || senders == 0 || receivers == 0 || cores.is_empty() {
@@ -170,6 +172,7 @@ impl Crowd {
             receivers,
             round: 0,
             arrivals: 0,
+            limit,
             _keep: Vec::new(),
         };
         for number in 0..count {
@@ -235,8 +238,9 @@ impl Crowd {
                     return Err(Error::PeerGone("a member has ended".into()));
                 }
             }
-            if began.elapsed() > LIMIT {
-                return Err(Error::PeerGone(format!("nothing has come of it for {LIMIT:?}")));
+            if began.elapsed() > self.limit {
+                let limit = self.limit;
+                return Err(Error::PeerGone(format!("nothing has come of it for {limit:?}")));
             }
         }
     }
