@@ -220,9 +220,8 @@ pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
 
     let lines = lines_of(reader);
     let mut tests = Tests::default();
-    let mut said = Instant::now();
+    let began = Instant::now();
     let status = watch(&mut child, (limit, silence), &lines, |line| {
-        said = Instant::now();
         tests.count(String::from_utf8_lossy(line).trim_end());
         log.write(line);
     });
@@ -230,11 +229,10 @@ pub fn run(job: Job, log: &mut Log) -> Result<Ended> {
         Ok(Some(_)) => left_behind(group),
         _ => members(group),
     };
-    let limit = match said.elapsed() {
-        quiet if quiet >= silence && silence < limit => {
-            format!("it had said nothing for {} s", silence.as_secs())
-        }
-        _ => format!("its {} s were over", limit.as_secs()),
+    let limit = if began.elapsed() < limit {
+        format!("it had said nothing for {} s", silence.as_secs())
+    } else {
+        format!("its {} s were over", limit.as_secs())
     };
     end(group, &mut child);
     groups().remove(&group.as_raw());
